@@ -1,0 +1,162 @@
+"""The bus carries word of changed rows from whoever wrote them to every process that watches.
+
+A bus speaks in *topics* (one per table, `app_label.model` under Django) and delivers events to
+one listener per process, on the event loop, in the order of the contract:
+
+1. After `subscribe(topic)` returns, no later commit on that topic is missed, or a `Gap` is
+   delivered for it.
+2. Changes of one row arrive in commit order; those of one transaction in statement order.
+3. A rolled-back change is never delivered; a committed one is delivered, or covered by a `Gap`.
+4. `fence()` completes only after every change committed before the call was delivered here.
+5. A `Gap` means "you may have missed something": whoever listens asks the database again.
+   Fences that were pending complete after the `Gap` was delivered.
+
+`ddpcore.testing.bus_contract` holds these sentences as a test-suite that any bus can run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ddpcore.errors import DDPError
+
+__all__ = ["Bus", "BusEvent", "Change", "Gap", "MemoryBus", "Op"]
+
+
+class Op(Enum):
+    """What happened to a row; the values are what travels."""
+
+    INSERT = "i"
+    UPDATE = "u"
+    DELETE = "d"
+    RESET = "r"  # the whole topic: TRUNCATE, or more rows than are worth naming
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row changed, and the change is committed.
+
+    Attributes:
+        topic: The table, e.g. ``"bookstore.book"``.
+        op: What happened to it.
+        key: The primary key as text; None for `Op.RESET`.
+        before: The row's columns before the change, if the capture knows them (plain JSON).
+        after: The row's columns after it, likewise.
+        xid: The database's number of the writing transaction, where it has one.
+    """
+
+    topic: str
+    op: Op
+    key: str | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    xid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Changes may have been missed. `topic` None: on every topic."""
+
+    topic: str | None = None
+
+
+BusEvent = Change | Gap
+
+
+class Bus(ABC):
+    """The contract is this module's docstring. Every method is called on the event loop."""
+
+    @abstractmethod
+    async def start(self, deliver: Callable[[BusEvent], None]) -> None:
+        """Begin; `deliver` is called on the running loop and must not block or raise.
+
+        Raises:
+            ddpcore.DDPError: The bus cannot work here; the text says what to do.
+        """
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Deliver nothing more and release every resource. Pending fences complete."""
+
+    @abstractmethod
+    async def subscribe(self, topic: str) -> None:
+        """Deliver the changes of `topic` from now on. Idempotent."""
+
+    @abstractmethod
+    async def unsubscribe(self, topic: str) -> None:
+        """Deliver `topic` no longer. Idempotent; a few stragglers may still arrive."""
+
+    @abstractmethod
+    async def publish(self, change: Change) -> None:
+        """Announce a change that is already committed: for writers without a transaction."""
+
+    @abstractmethod
+    async def fence(self) -> None:
+        """Return once all that was committed before this call has been delivered here."""
+
+
+class MemoryBus(Bus):
+    """A bus within one process: publishing is delivering.
+
+    The embedded default. Writers publish after their commit and on the loop, hence the order of
+    publishing is the order of delivery, and nothing is ever in flight for a fence to wait for.
+    """
+
+    def __init__(self) -> None:
+        self._topics: set[str] = set()
+        self._deliver: Callable[[BusEvent], None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self, deliver: Callable[[BusEvent], None]) -> None:
+        """Begin; see `Bus.start`."""
+        self._loop = asyncio.get_running_loop()
+        self._deliver = deliver
+
+    async def stop(self) -> None:
+        """Deliver nothing more."""
+        self._deliver = None
+        self._topics.clear()
+
+    async def subscribe(self, topic: str) -> None:
+        """Deliver the changes of `topic` from now on."""
+        self._topics.add(topic)
+
+    async def unsubscribe(self, topic: str) -> None:
+        """Deliver `topic` no longer."""
+        self._topics.discard(topic)
+
+    async def publish(self, change: Change) -> None:
+        """Deliver `change` at once.
+
+        Raises:
+            ddpcore.DDPError: The bus is not running.
+        """
+        if self._deliver is None:
+            raise DDPError("The memory bus is not running: start the server first.")
+        self._now(change)
+
+    def publish_threadsafe(self, change: Change) -> None:
+        """The same from any thread, without waiting. Silent once the bus has stopped."""
+        loop = self._loop
+        if loop is not None and self._deliver is not None:
+            try:
+                loop.call_soon_threadsafe(self._now, change)
+            except RuntimeError:  # the loop closed between the two lines: nobody listens
+                return
+
+    async def fence(self) -> None:
+        """Return after what other threads published before this call was delivered."""
+        loop = asyncio.get_running_loop()
+        delivered = loop.create_future()
+        # The loop runs callbacks first in, first out: ours is behind theirs.
+        loop.call_soon(delivered.set_result, None)
+        await delivered
+
+    def _now(self, change: Change) -> None:
+        if self._deliver is not None and change.topic in self._topics:
+            self._deliver(change)
