@@ -1,0 +1,60 @@
+"""What `ddpcore serve` serves: a server, and whatever else answers on the same port."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ddpcore.errors import DDPError
+from ddpcore.server.server import Server
+
+__all__ = ["Application", "load"]
+
+
+@dataclass(slots=True)
+class Application:
+    """A server with its surroundings.
+
+    Attributes:
+        server: The DDP server.
+        wsgi: A WSGI application for all HTTP paths that are not DDP's; it may block.
+        bus: The URL of the bus to use where the command line names none.
+        postgres: The DSN that the bus URL ``postgres:`` stands for, if there is one.
+        name: What to call it in messages, e.g. ``mysite.settings``.
+    """
+
+    server: Server
+    wsgi: Callable[..., Any] | None = None
+    bus: str = "memory:"
+    postgres: str | None = None
+    name: str = "server"
+
+
+def load(target: str) -> Application:
+    """The application around the server named ``package.module:server``.
+
+    Raises:
+        ddpcore.DDPError: There is no such module, or no server in it.
+    """
+    module_name, colon, attribute = target.partition(":")
+    if not colon or not module_name or not attribute:
+        raise DDPError(
+            f"A server is named as package.module:server, the second part being the variable in "
+            f"the module, not {target!r}."
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as problem:
+        if problem.name is not None and module_name.startswith(problem.name):
+            raise DDPError(
+                f"There is no module {problem.name!r} here. Run the command where it can be "
+                f"imported, or set PYTHONPATH."
+            ) from problem
+        raise
+    server = getattr(module, attribute, None)
+    if not isinstance(server, Server):
+        what = type(server).__name__ if server is not None else "nothing"
+        raise DDPError(f"{target} is {what}, not a ddpcore.Server.")
+    return Application(server, name=target)

@@ -1,0 +1,98 @@
+"""The extension surface: every hook there is, typed and documented, and nothing else.
+
+A plugin is a module or object with functions of these names marked `@ddpcore.hookimpl`. It may
+take any subset of a hook's arguments. Installed distributions announce theirs under the
+entry-point group `ddpcore`; `Server(plugins=[…])` takes further ones. Unless a hook says that the
+first result wins, all implementations are called, the latest registered first.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ddpcore.application import Application
+    from ddpcore.bus import Bus
+    from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationContext
+    from ddpcore.server.server import Server
+
+__all__ = ["hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("ddpcore")
+hookimpl = pluggy.HookimplMarker("ddpcore")
+
+
+# A server and its parts
+
+
+@hookspec
+def ddpcore_register(server: Server) -> None:
+    """Register methods and publications on a server that was just made."""
+
+
+@hookspec(firstresult=True)
+def ddpcore_bus(url: str) -> Bus | None:
+    """Make the bus for a URL such as ``memory:``, or return None if the scheme is not yours.
+
+    The first result wins.
+    """
+
+
+# A session and what it runs, all on the event loop
+
+
+@hookspec
+def ddpcore_session_opened(server: Server, connection: ConnectionHandle) -> None:
+    """A client has connected."""
+
+
+@hookspec
+def ddpcore_session_closed(server: Server, connection: ConnectionHandle) -> None:
+    """A client's session is over."""
+
+
+@hookspec
+def ddpcore_user_changed(
+    server: Server, connection: ConnectionHandle, user_id: str | None
+) -> None:
+    """A connection now belongs to another user; its subscriptions are about to run again."""
+
+
+@hookspec
+def ddpcore_around_method(
+    context: MethodContext, params: list[Any]
+) -> AbstractAsyncContextManager[Any] | None:
+    """Enter something around the handler of a method; an exception in it refuses the call."""
+
+
+@hookspec
+def ddpcore_around_publication(
+    context: PublicationContext, params: list[Any]
+) -> AbstractAsyncContextManager[Any] | None:
+    """Enter something around the handler of a publication; an exception in it refuses it."""
+
+
+# The command line
+
+
+@hookspec
+def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add commands to `ddpcore`. Each parser sets ``run``, a function of the parsed options."""
+
+
+@hookspec
+def ddpcore_serve_options(parser: argparse.ArgumentParser) -> None:
+    """Add options to `ddpcore serve`."""
+
+
+@hookspec(firstresult=True)
+def ddpcore_application(options: argparse.Namespace) -> Application | None:
+    """Make what `ddpcore serve` shall serve, or return None if the options do not concern you.
+
+    The first result wins.
+    """

@@ -1,0 +1,1 @@
+"""Live data, shared by every session of the process: documents, observers, crossbar, fence."""

@@ -1,0 +1,245 @@
+"""The crossbar: which observers care about a change, and when they have dealt with it.
+
+Events of the bus are numbered as they come. In each *round* the observers that have pending
+events ask the database side by side; then the steps of all of them are taken in the order of the
+events. So a client sees the changes of one transaction in the order of its statements, also
+across collections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any
+
+from ddpcore.bus import Bus, BusEvent, Gap
+from ddpcore.live.document import Step
+from ddpcore.live.observer import ObserveHandle, Observer, Pending
+from ddpcore.live.query import LiveQuery
+
+__all__ = ["Crossbar"]
+
+logger = logging.getLogger(__name__)
+
+# After a failed question to the database: seconds until the next try, doubling up to the cap.
+RETRY_FIRST, RETRY_MOST = 0.1, 5.0
+
+
+class Crossbar:
+    """All observers of this process.
+
+    Args:
+        bus: Where changes come from.
+        on_gap: Called at each `Gap`, before anything is asked again.
+    """
+
+    def __init__(self, bus: Bus, on_gap: Callable[[], None] = lambda: None) -> None:
+        self.bus = bus
+        self._on_gap = on_gap
+        self._observers: dict[Hashable, Observer] = {}
+        self._by_topic: dict[str, dict[Observer, None]] = {}
+        self._listening: set[str] = set()
+        self._listen_lock = asyncio.Lock()
+        self._number = 0
+        # Observers with pending events, but for those that wait for their next try.
+        self._dirty: dict[Observer, None] = {}
+        self._settling: list[tuple[int, asyncio.Future[None]]] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
+
+    @property
+    def observers(self) -> int:
+        """How many distinct queries are watched."""
+        return len(self._observers)
+
+    async def observe(self, query: LiveQuery, take: Callable[[Step], None]) -> ObserveHandle:
+        """Watch `query`: `take` gets the current result, document by document, then every step.
+
+        The first of equal queries asks the database; the others share its observer.
+
+        Raises:
+            Exception: Whatever the query or the bus raised; nothing is watched then.
+        """
+        observer = self._observers.get(query.key)
+        if observer is None:
+            observer = self._observers[query.key] = Observer(query)
+            for topic in query.topics:
+                self._by_topic.setdefault(topic, {})[observer] = None
+            self._spawn(self._initialise(observer))
+        observer.waiting += 1
+        try:
+            await asyncio.shield(observer.initialised)
+            handle = ObserveHandle(observer, take)
+            observer.handles[handle] = None
+        finally:
+            observer.waiting -= 1
+            self._discard_unwatched(observer)
+        for document in observer.documents.values():
+            take(Step(None, document))
+        return handle
+
+    def release(self, handle: ObserveHandle) -> None:
+        """Watch no longer. The last watcher's going frees the observer. Idempotent."""
+        handle.observer.handles.pop(handle, None)
+        self._discard_unwatched(handle.observer)
+
+    def deliver(self, event: BusEvent) -> None:
+        """Take an event of the bus."""
+        self._number += 1
+        if isinstance(event, Gap):
+            self._on_gap()
+        if event.topic is None:
+            concerned = dict.fromkeys(self._observers.values())
+        else:
+            concerned = self._by_topic.get(event.topic, {})
+        for observer in concerned:
+            observer.pending.append(Pending(self._number, event))
+            if not observer.failures:
+                self._dirty[observer] = None
+        if self._dirty:
+            self._wake()
+
+    async def fence(self) -> None:
+        """Return once everything committed before this call has reached every watcher."""
+        await self.bus.fence()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Return once every event delivered before this call has reached every watcher.
+
+        Observers that cannot ask the database at present are not waited for.
+        """
+        if self._dirty:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._settling.append((self._number, done))
+            await done
+
+    async def stop(self) -> None:
+        """Ask nothing more; whoever waits for the crossbar to settle waits no longer."""
+        self._stopped = True
+        tasks = [*self._tasks, *([self._pump] if self._pump else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._dirty.clear()
+        self._settle()
+
+    async def _initialise(self, observer: Observer) -> None:
+        try:
+            for topic in observer.query.topics:
+                await self._listen(topic)
+            await observer.start()
+        except BaseException as problem:
+            self._forget(observer)
+            if isinstance(problem, asyncio.CancelledError):
+                observer.initialised.cancel()
+                raise
+            observer.initialised.set_exception(problem)
+            observer.initialised.exception()  # whoever waited may be gone: no complaint
+        else:
+            observer.initialised.set_result(None)
+            self._wake()
+
+    def _discard_unwatched(self, observer: Observer) -> None:
+        if not observer.handles and not observer.waiting:
+            self._forget(observer)
+
+    def _forget(self, observer: Observer) -> None:
+        if self._observers.get(observer.query.key) is not observer:
+            return
+        del self._observers[observer.query.key]
+        self._dirty.pop(observer, None)
+        self._settle()
+        for topic in observer.query.topics:
+            observers = self._by_topic[topic]
+            observers.pop(observer, None)
+            if not observers:
+                del self._by_topic[topic]
+                self._spawn(self._unlisten(topic))
+
+    async def _listen(self, topic: str) -> None:
+        async with self._listen_lock:
+            if topic not in self._listening:
+                await self.bus.subscribe(topic)
+                self._listening.add(topic)
+
+    async def _unlisten(self, topic: str) -> None:
+        async with self._listen_lock:
+            if topic in self._listening and topic not in self._by_topic:
+                self._listening.discard(topic)
+                await self.bus.unsubscribe(topic)
+
+    def _wake(self) -> None:
+        if self._pump is None and not self._stopped:
+            self._pump = asyncio.get_running_loop().create_task(self._rounds())
+
+    async def _rounds(self) -> None:
+        try:
+            while ready := [each for each in self._dirty if each.initialised.done()]:
+                await self._round(ready)
+                self._settle()
+                # Let the sockets have their turn, whatever the rate of changes.
+                await asyncio.sleep(0)
+        finally:
+            self._pump = None
+
+    async def _round(self, observers: list[Observer]) -> None:
+        asked = [list(observer.pending) for observer in observers]
+        answers = await asyncio.gather(
+            *(observer.ask(events) for observer, events in zip(observers, asked, strict=True)),
+            return_exceptions=True,
+        )
+        steps: list[tuple[int, Observer, str, Step]] = []
+        for observer, events, answer in zip(observers, asked, answers, strict=True):
+            del observer.pending[: len(events)]
+            if isinstance(answer, Exception):
+                self._retry(observer, answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                observer.failures = 0
+                steps += [(number, observer, key, step) for number, key, step in answer]
+        steps.sort(key=lambda item: item[0])
+        for _number, observer, key, step in steps:
+            observer.take(key, step)
+        for observer in observers:
+            if not observer.pending:
+                self._dirty.pop(observer, None)
+
+    def _retry(self, observer: Observer, problem: Exception) -> None:
+        observer.failures += 1
+        delay = min(RETRY_FIRST * 2 ** (observer.failures - 1), RETRY_MOST)
+        logger.warning(
+            "Could not ask the database for %s, trying again in %.1f s: %s",
+            observer.query.collection,
+            delay,
+            problem,
+        )
+        # What the lost events said no longer matters: everything is asked again.
+        observer.pending = [Pending(self._number, Gap())]
+        self._dirty.pop(observer, None)
+        asyncio.get_running_loop().call_later(delay, self._try_again, observer)
+
+    def _try_again(self, observer: Observer) -> None:
+        if self._observers.get(observer.query.key) is observer and not self._stopped:
+            self._dirty[observer] = None
+            self._wake()
+
+    def _settle(self) -> None:
+        if not self._settling:
+            return
+        oldest = min((each.pending[0].number for each in self._dirty if each.pending), default=None)
+        waiting = []
+        for number, done in self._settling:
+            if oldest is not None and oldest <= number:
+                waiting.append((number, done))
+            elif not done.done():
+                done.set_result(None)
+        self._settling = waiting
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,326 @@
+"""The runtime: drives one session's machine and runs its handlers.
+
+Here is all the asyncio of the core: tasks for `async def` handlers, the server's threads for
+`def` handlers, timers for the heartbeat. The machine stays on the event loop; whatever comes
+from another thread is brought there first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ddpcore.errors import DDPError, MeteorError
+from ddpcore.live.document import Step
+from ddpcore.live.fence import WriteFence, current_fence
+from ddpcore.live.observer import ObserveHandle
+from ddpcore.live.query import LiveQuery
+from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationContext
+from ddpcore.server.handler import Handler
+from ddpcore.session.machine import Invocation, Session, State, Subscription
+from ddpcore.session.mergebox import Part
+from ddpcore.transport import Transport
+from ddpcore.wire import messages
+from ddpcore.wire.alea import random_id
+from ddpcore.wire.frame import Frame
+
+if TYPE_CHECKING:
+    from ddpcore.server.server import Server
+
+__all__ = ["SessionRuntime", "client_error"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def client_error(problem: BaseException, what: str) -> MeteorError:
+    """What the client may know of `problem`; anything it may not goes to the log.
+
+    An exception may carry a `sanitized_error`, a `MeteorError` to show in its place.
+    """
+    if isinstance(problem, MeteorError):
+        return problem
+    sanitized = getattr(problem, "sanitized_error", None)
+    if isinstance(sanitized, MeteorError):
+        return sanitized
+    logger.error("Exception in %s", what, exc_info=problem)
+    return MeteorError(500, "Internal server error")
+
+
+class SessionRuntime:
+    """One client's session at work: the `Effects` of its machine, the `Receiver` of its transport.
+
+    Args:
+        server: Whose methods and publications it runs.
+        transport: Its client's way in and out.
+    """
+
+    def __init__(self, server: Server, transport: Transport) -> None:
+        self.server = server
+        self.transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop_callbacks: dict[Subscription, list[Callable[[], object]]] = {}
+        self._close_callbacks: list[Callable[[], object]] | None = []
+        self._handles: dict[Subscription, list[ObserveHandle]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        options = server.options
+        self.machine = Session(
+            random_id(),
+            self,
+            methods=server.methods,
+            publications=server.publications,
+            now=self._loop.time(),
+            heartbeat_interval=options.heartbeat_interval,
+            heartbeat_timeout=options.heartbeat_timeout,
+            connect_timeout=options.connect_timeout,
+        )
+        self.connection = ConnectionHandle(self)
+        self._set_timer()
+
+    # What the transport says
+
+    def receive(self, text: str | bytes) -> None:
+        """One message of the client."""
+        self.machine.receive(text, self._loop.time())
+        self._set_timer()
+
+    def lost(self) -> None:
+        """The client is gone."""
+        self.machine.lost()
+        self._closed()
+
+    # What the machine asks for
+
+    def send(self, frame: Frame) -> None:
+        """Bring `frame` to the client."""
+        self.transport.send(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket; the session is over."""
+        self.transport.close(code, reason)
+        self._closed()
+
+    def opened(self) -> None:
+        """The session is connected."""
+        self.server.session_opened(self)
+        for handler in self.server.universal:
+            self.start_universal(handler)
+
+    def start_universal(self, handler: Handler) -> None:
+        """Start a universal publication on this session."""
+        self.start_subscription(self.machine.start_universal(handler))
+
+    def start_method(self, invocation: Invocation) -> None:
+        """Run a method's handler."""
+        self._spawn(self._call(invocation))
+
+    def start_subscription(self, subscription: Subscription) -> None:
+        """Run a publication's handler."""
+        self._spawn(self._publish(subscription, self._handler(subscription)))
+
+    def _handler(self, subscription: Subscription) -> Handler:
+        if isinstance(subscription.handler, Handler):
+            return subscription.handler
+        assert subscription.name is not None
+        return self.server.publications[subscription.name]
+
+    def stopped(self, subscription: Subscription) -> None:
+        """Run a subscription's `on_stop` callbacks, after its documents and before `nosub`."""
+        for handle in self._handles.pop(subscription, ()):
+            self.server.crossbar.release(handle)
+        for callback in self._stop_callbacks.pop(subscription, ()):
+            self._run_callback(callback)
+
+    # Handlers
+
+    async def _call(self, invocation: Invocation) -> None:
+        handler = self.server.methods[invocation.name]
+        context = MethodContext(self, invocation, invocation.random_seed)
+        fence = WriteFence()
+        current_fence.set(fence)  # this task's own; the handler's threads inherit it
+        try:
+            handler.check(invocation.params)
+            value = await self.server.run(handler, context, invocation.params)
+            outcome = messages.result(invocation.id, value)
+        except Exception as problem:
+            shown = client_error(problem, f"method {invocation.name!r}")
+            outcome = messages.result_error(invocation.id, shown)
+        self.machine.method_done(invocation, outcome, outstanding=fence.wrote)
+        if fence.wrote:
+            try:
+                await self.server.crossbar.fence()
+            except Exception:
+                # A client without `updated` stays frozen for ever: better too early than never.
+                logger.exception("The write fence of method %r failed", invocation.name)
+            self.machine.method_updated(invocation)
+
+    async def _publish(self, subscription: Subscription, handler: Handler) -> None:
+        context = PublicationContext(self, subscription)
+        try:
+            handler.check(subscription.params)
+            published = await self.server.run(handler, context, subscription.params)
+            # Nothing, or anything else that is false: the handler says ready() itself.
+            if (published or isinstance(published, list | tuple)) and subscription.active:
+                await self._publish_queries(subscription, self._queries(published, handler))
+                self.machine.ready(subscription)
+        except Exception as problem:
+            self.fail_subscription(subscription, problem)
+        finally:
+            self.machine.handler_settled(subscription)
+
+    @staticmethod
+    def _queries(published: object, handler: Handler) -> list[LiveQuery]:
+        if isinstance(published, LiveQuery):
+            return [published]
+        if isinstance(published, list | tuple) and all(
+            isinstance(each, LiveQuery) for each in published
+        ):
+            return list(published)
+        raise TypeError(
+            f"Publication {handler.name!r} returned {type(published).__name__}; it may return a "
+            "live query, a list of them, or nothing (and call ready() itself)."
+        )
+
+    async def _publish_queries(self, subscription: Subscription, queries: list[LiveQuery]) -> None:
+        # Side by side, but in the order given: precedence between them must not be a race.
+        parts = [subscription.new_part() for _ in queries]
+        results = await asyncio.gather(
+            *(
+                self._observe(subscription, part, query)
+                for part, query in zip(parts, queries, strict=True)
+            ),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _observe(self, subscription: Subscription, part: Part, query: LiveQuery) -> None:
+        merge_box = self.machine.merge_box
+
+        def take(step: Step) -> None:
+            if subscription.active:
+                merge_box.apply(part, step)
+
+        handle = await self.server.crossbar.observe(query, take)
+        if subscription.active:
+            self._handles.setdefault(subscription, []).append(handle)
+        else:
+            self.server.crossbar.release(handle)
+
+    def fail_subscription(self, subscription: Subscription, problem: BaseException) -> None:
+        """End a subscription with the error that clients may see."""
+        if subscription.active:
+            name = "universal" if subscription.name is None else repr(subscription.name)
+            self.machine.stop(subscription, client_error(problem, f"publication {name}"))
+
+    async def set_user_id(self, invocation: Invocation, user_id: str | None) -> None:
+        """Become another user: run all subscriptions again and send the difference.
+
+        Raises:
+            TypeError: The id is neither a string nor None.
+            ddpcore.DDPError: The method called `unblock()` before.
+        """
+        if user_id is not None and not isinstance(user_id, str):
+            raise TypeError(f"A user id is a string or None, not {type(user_id).__name__}.")
+        if invocation.unblocked:
+            raise DDPError("Can't call set_user_id in a method after calling unblock.")
+        if self.machine.state is not State.CONNECTED:
+            return
+        subscriptions = self.machine.begin_rerun(user_id)
+        await asyncio.gather(*(self._publish(each, self._handler(each)) for each in subscriptions))
+        self.machine.finish_rerun()
+
+    # From other threads
+
+    def on_loop(self, function: Callable[..., T], *args: Any) -> T:
+        """Call `function` on the event loop and return what it returns, from any thread."""
+        if threading.get_ident() == self._thread:
+            return function(*args)
+
+        async def call() -> T:
+            return function(*args)
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+
+    def wait_on_loop(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """On the loop: `work`, to be awaited. From a thread: wait for it now."""
+        if threading.get_ident() == self._thread:
+            return work
+        return _Done(asyncio.run_coroutine_threadsafe(work, self._loop).result())
+
+    # Callbacks and the end
+
+    def add_stop_callback(
+        self, subscription: Subscription, callback: Callable[[], object]
+    ) -> None:
+        """Call `callback` when the subscription ends; at once, if it has."""
+        if subscription.active:
+            self._stop_callbacks.setdefault(subscription, []).append(callback)
+        else:
+            self._run_callback(callback)
+
+    def add_close_callback(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when the connection has closed; soon, if it has."""
+        if self._close_callbacks is not None:
+            self._close_callbacks.append(callback)
+        else:
+            self._loop.call_soon(self._run_callback, callback)
+
+    def _run_callback(self, callback: Callable[[], object]) -> None:
+        try:
+            value = callback()
+            if inspect.iscoroutine(value):
+                self.server.spawn(value)
+        except Exception:
+            logger.exception("Exception in a callback of connection %s", self.machine.id)
+
+    def _closed(self) -> None:
+        callbacks, self._close_callbacks = self._close_callbacks, None
+        if callbacks is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.server.session_closed(self)
+        for callback in callbacks:
+            self._run_callback(callback)
+
+    def _set_timer(self) -> None:
+        # One timer per session, moved only when it fires: messages cost no timer work.
+        if self._timer is None and (deadline := self.machine.deadline) is not None:
+            self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.machine.tick(self._loop.time())
+        self._set_timer()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        # Tasks survive the connection: a method that has begun is run to its end.
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @property
+    def tasks(self) -> Iterable[asyncio.Task[None]]:
+        """The handlers at work."""
+        return self._tasks
+
+
+class _Done(Awaitable[T]):
+    """Something to await that has already happened."""
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __await__(self) -> Any:
+        yield from ()
+        return self._value

@@ -1,0 +1,1 @@
+"""One client: the protocol machine, its heartbeat, and its merge box. Pure: no I/O, no clock."""

@@ -1,0 +1,469 @@
+"""The protocol machine of one session: messages, completions and clock ticks in, effects out.
+
+It does no I/O: it never awaits, reads a clock or draws a random number. Whoever drives it (the
+runtime, a test, a fuzzer) says what time it is and carries out the `Effects`.
+
+The life of a session::
+
+    NEW ──connect──► CONNECTED ──close, silence, lost socket──► CLOSED
+     └───────────────refused version, no connect in time──────────┘
+
+Messages of a connected session wait in a queue and are taken one at a time: a method or a
+subscription holds the queue until its handler settles or calls `unblock()`. Pings pass by.
+Behaviour and texts are those of Meteor 3.0.4 (`ddp-server/livedata_server.js`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Container
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from ddpcore.errors import DDPError, MeteorError
+from ddpcore.live.document import Document, Step
+from ddpcore.session.heartbeat import Beat, Heartbeat
+from ddpcore.session.mergebox import MergeBox, Part
+from ddpcore.wire import messages
+from ddpcore.wire.frame import Frame
+
+__all__ = ["Effects", "Invocation", "Session", "State", "Subscription"]
+
+NORMAL_CLOSURE = (1000, "Normal closure")
+
+
+class State(Enum):
+    """Where a session stands."""
+
+    NEW = auto()
+    CONNECTED = auto()
+    CLOSED = auto()
+
+
+class Invocation:
+    """One call of a method by the client.
+
+    Attributes:
+        id: The client's id of the call.
+        name: The method.
+        params: Its arguments, decoded.
+        random_seed: The client's seed for ids made by this call, if it sent one.
+        unblocked: Whether the handler let later messages overtake.
+    """
+
+    __slots__ = ("id", "name", "params", "random_seed", "unblocked")
+
+    def __init__(self, id: str, name: str, params: list[Any], random_seed: str | None) -> None:  # noqa: A002
+        self.id = id
+        self.name = name
+        self.params = params
+        self.random_seed = random_seed
+        self.unblocked = False
+
+
+class Subscription:
+    """One subscription of the client, or a universal one (`id` None), as the machine knows it.
+
+    Attributes:
+        handler: What a universal subscription runs; the machine only carries it along.
+        active: False once stopped: nothing it publishes counts any more.
+        ready: Whether `ready` was said.
+        part: What its low-level `added`, `changed` and `removed` contribute.
+    """
+
+    __slots__ = ("active", "handler", "id", "name", "params", "part", "parts", "ready")
+
+    def __init__(
+        self,
+        id: str | None,  # noqa: A002
+        name: str | None,
+        params: list[Any],
+        handler: object = None,
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.params = params
+        self.handler = handler
+        self.active = True
+        self.ready = False
+        self.part = Part()
+        self.parts = [self.part]
+
+    def again(self) -> Subscription:
+        """The same subscription, to be run anew for another user."""
+        return Subscription(self.id, self.name, self.params, self.handler)
+
+    def new_part(self) -> Part:
+        """A further contribution, for one live query."""
+        part = Part()
+        self.parts.append(part)
+        return part
+
+
+class Effects(Protocol):
+    """What a session asks of the world. Calls may come back into the session."""
+
+    def send(self, frame: Frame) -> None:
+        """Bring `frame` to the client."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket."""
+
+    def opened(self) -> None:
+        """The session is connected: start the universal publications."""
+
+    def start_method(self, invocation: Invocation) -> None:
+        """Run a method's handler; then call `method_done`."""
+
+    def start_subscription(self, subscription: Subscription) -> None:
+        """Run a publication's handler; then call `handler_settled`."""
+
+    def stopped(self, subscription: Subscription) -> None:
+        """A subscription ended: run its `on_stop` callbacks, release its live queries."""
+
+
+class Session:
+    """The machine. See the module's docstring.
+
+    Args:
+        id: The session's id, 17 random characters.
+        effects: Carries out what the session wants.
+        methods: The names of the methods there are.
+        publications: The names of the publications there are.
+        now: The clock, in seconds.
+        heartbeat_interval: Seconds between pings of a silent client; 0: none.
+        heartbeat_timeout: Seconds to wait for life after a ping.
+        connect_timeout: Seconds a socket may stay without `connect`; 0: for ever.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        effects: Effects,
+        *,
+        methods: Container[str],
+        publications: Container[str],
+        now: float,
+        heartbeat_interval: float = 15.0,
+        heartbeat_timeout: float = 15.0,
+        connect_timeout: float = 45.0,
+    ) -> None:
+        self.id = id
+        self.state = State.NEW
+        self.version: str | None = None
+        self.user_id: str | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self.universal: list[Subscription] = []
+        self.merge_box = MergeBox(effects.send)
+        self._effects = effects
+        self._methods = methods
+        self._publications = publications
+        self._queue: deque[dict[str, Any]] = deque()
+        self._blocker: Invocation | Subscription | None = None
+        self._advancing = False
+        # Not None while subscriptions are run again for another user: those ready meanwhile.
+        self._rerun_ready: list[str] | None = None
+        self._heartbeat_interval = heartbeat_interval
+        self._heartbeat_timeout = heartbeat_timeout
+        self._heartbeat: Heartbeat | None = None
+        self._connect_deadline = now + connect_timeout if connect_timeout else None
+
+    # In: messages
+
+    def receive(self, text: str | bytes, now: float) -> None:
+        """Take one message of the client."""
+        if self.state is State.CLOSED:
+            return
+        if self._heartbeat is not None:
+            self._heartbeat.seen()
+        try:
+            message = messages.parse(text)
+        except messages.Malformed as problem:
+            self._effects.send(problem.frame)
+            return
+        kind = message["msg"]
+        if self.state is State.NEW:
+            if kind == "connect":
+                self._connect(message, now)
+            else:
+                self._effects.send(messages.error("Must connect first", message))
+        elif kind == "connect":
+            self._effects.send(messages.error("Already connected", message))
+        elif kind == "ping" and self.version != "pre1":
+            self._effects.send(messages.pong(message))
+        elif kind == "pong" and self.version != "pre1":
+            pass
+        else:
+            self._queue.append(message)
+            self._advance()
+
+    def _connect(self, message: dict[str, Any], now: float) -> None:
+        version, support = message.get("version"), message.get("support")
+        chosen = messages.VERSIONS[0]
+        offered = (
+            isinstance(version, str)
+            and isinstance(support, list)
+            and all(isinstance(item, str) for item in support)
+            and version in support
+        )
+        if offered and isinstance(support, list):
+            chosen = next((item for item in support if item in messages.VERSIONS), chosen)
+        if not offered or chosen != version:
+            self._effects.send(messages.failed(chosen))
+            self._end()
+            self._effects.close(*NORMAL_CLOSURE)
+            return
+        self.state = State.CONNECTED
+        self.version = chosen
+        self._connect_deadline = None
+        if chosen != "pre1":
+            self._heartbeat = Heartbeat(self._heartbeat_interval, self._heartbeat_timeout, now)
+        self._effects.send(messages.connected(self.id))
+        self._effects.opened()
+
+    def _advance(self) -> None:
+        # A handler may settle inside its start: the loop below then simply goes on.
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._queue and self._blocker is None and self.state is State.CONNECTED:
+                self._dispatch(self._queue.popleft())
+        finally:
+            self._advancing = False
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        match message["msg"]:
+            case "method":
+                self._method(message)
+            case "sub":
+                self._sub(message)
+            case "unsub":
+                self._unsub(message)
+            case _:
+                self._effects.send(messages.error("Bad request", message))
+
+    def _method(self, message: dict[str, Any]) -> None:
+        id, name = message.get("id"), message.get("method")  # noqa: A001
+        params, seed = message.get("params", []), message.get("randomSeed", "")
+        if not (
+            isinstance(id, str)
+            and isinstance(name, str)
+            and isinstance(params, list)
+            and isinstance(seed, str)
+        ):
+            self._effects.send(messages.error("Malformed method invocation", message))
+            return
+        if name not in self._methods:
+            problem = MeteorError(404, f"Method '{name}' not found")
+            self._effects.send(messages.result_error(id, problem))
+            self._effects.send(messages.updated(id))
+            return
+        self._blocker = invocation = Invocation(id, name, params, seed or None)
+        self._effects.start_method(invocation)
+
+    def _sub(self, message: dict[str, Any]) -> None:
+        id, name, params = message.get("id"), message.get("name"), message.get("params", [])  # noqa: A001
+        if not (isinstance(id, str) and isinstance(name, str) and isinstance(params, list)):
+            self._effects.send(messages.error("Malformed subscription", message))
+            return
+        if name not in self._publications:
+            problem = MeteorError(404, f"Subscription '{name}' not found")
+            self._effects.send(messages.nosub(id, problem))
+            return
+        if id in self.subscriptions:
+            return
+        self._blocker = self.subscriptions[id] = subscription = Subscription(id, name, params)
+        self._effects.start_subscription(subscription)
+
+    def _unsub(self, message: dict[str, Any]) -> None:
+        if "id" not in message:
+            self._effects.send(messages.nosub())
+            return
+        id = message["id"]  # noqa: A001
+        if not isinstance(id, str):
+            self._effects.send(messages.error("Malformed unsubscription", message))
+        elif id in self.subscriptions:
+            self.stop(self.subscriptions[id])
+        else:
+            self._effects.send(messages.nosub(id))
+
+    # In: completions
+
+    def unblock(self, item: Invocation | Subscription) -> None:
+        """Let later messages overtake `item`. Idempotent."""
+        if isinstance(item, Invocation):
+            item.unblocked = True
+        if self._blocker is item:
+            self._blocker = None
+            self._advance()
+
+    def method_done(self, invocation: Invocation, outcome: Frame, *, outstanding: bool) -> None:
+        """A method's handler settled.
+
+        Args:
+            invocation: The call.
+            outcome: Its `result` message.
+            outstanding: Whether data it caused is still on its way: then `updated` follows by
+                `method_updated`. Otherwise it goes out first, as in Meteor.
+        """
+        if self.state is State.CONNECTED:
+            if not outstanding:
+                self._effects.send(messages.updated(invocation.id))
+            self._effects.send(outcome)
+        self.unblock(invocation)
+
+    def method_updated(self, invocation: Invocation) -> None:
+        """All data the method caused has been sent."""
+        if self.state is State.CONNECTED:
+            self._effects.send(messages.updated(invocation.id))
+
+    def handler_settled(self, subscription: Subscription) -> None:
+        """A publication's handler returned or failed, and its first data has been sent."""
+        self.unblock(subscription)
+
+    def ready(self, subscription: Subscription) -> None:
+        """A subscription says that its initial data is complete. Only the first time counts."""
+        if not subscription.active or subscription.ready:
+            return
+        subscription.ready = True
+        if subscription.id is None:
+            return
+        if self._rerun_ready is not None:
+            self._rerun_ready.append(subscription.id)
+        else:
+            self._effects.send(messages.ready([subscription.id]))
+
+    def stop(self, subscription: Subscription, problem: MeteorError | None = None) -> None:
+        """End a subscription: its documents go, then its callbacks run, then `nosub`."""
+        if not subscription.active:
+            return
+        for part in subscription.parts:
+            self.merge_box.drop(part)
+        self._deactivate(subscription)
+        if subscription.id is None:
+            self.universal.remove(subscription)
+        else:
+            del self.subscriptions[subscription.id]
+            self._effects.send(messages.nosub(subscription.id, problem))
+
+    def start_universal(self, handler: object) -> Subscription:
+        """Open a universal subscription; the caller runs its handler."""
+        subscription = Subscription(None, None, [], handler)
+        self.universal.append(subscription)
+        return subscription
+
+    # In: published data
+
+    def added(self, subscription: Subscription, document: Document) -> None:
+        """A low-level publication adds a document; fields it published before stay."""
+        if subscription.active:
+            held = subscription.part.get(document.collection, document.id)
+            if held is not None:
+                merged = {**held.fragments, **document.fragments}
+                document = Document(document.collection, document.id, merged)
+            self.merge_box.apply(subscription.part, Step(held, document))
+
+    def changed(
+        self,
+        subscription: Subscription,
+        collection: str,
+        id: str,  # noqa: A002
+        fields: dict[str, Any],
+    ) -> None:
+        """A low-level publication changes fields; `UNSET` clears one.
+
+        Raises:
+            ddpcore.DDPError: This subscription never added the document.
+        """
+        if subscription.active:
+            held = subscription.part.get(collection, id)
+            if held is None:
+                raise DDPError(f"Could not find element with id {id} to change")
+            self.merge_box.apply(subscription.part, Step(held, held.updated(fields)))
+
+    def removed(self, subscription: Subscription, collection: str, id: str) -> None:  # noqa: A002
+        """A low-level publication removes a document.
+
+        Raises:
+            ddpcore.DDPError: This subscription never added it.
+        """
+        if subscription.active:
+            held = subscription.part.get(collection, id)
+            if held is None:
+                raise DDPError(f"Removed nonexistent document {id}")
+            self.merge_box.apply(subscription.part, Step(held, None))
+
+    # In: another user
+
+    def begin_rerun(self, user_id: str | None) -> list[Subscription]:
+        """Become `user_id`: end all subscriptions without a word and open them again.
+
+        Returns:
+            The new subscriptions, whose handlers are to be run. Until `finish_rerun`, data is
+            collected and not sent.
+        """
+        named, universal = list(self.subscriptions.values()), list(self.universal)
+        for subscription in named + universal:
+            self._deactivate(subscription)
+        self.user_id = user_id
+        self.merge_box.begin_rerun()
+        self._rerun_ready = []
+        self.subscriptions = {old.id: old.again() for old in named if old.id is not None}
+        self.universal = [old.again() for old in universal]
+        return [*self.subscriptions.values(), *self.universal]
+
+    def finish_rerun(self) -> None:
+        """Every handler has settled: send the difference, and one `ready` for all."""
+        ready, self._rerun_ready = self._rerun_ready, None
+        if self.state is not State.CONNECTED:
+            return
+        self.merge_box.finish_rerun()
+        if ready := [id for id in ready or () if id in self.subscriptions]:  # noqa: A001
+            self._effects.send(messages.ready(ready))
+
+    # In: the clock and the end
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` must be called next, in seconds of the clock; None: never."""
+        if self.state is State.NEW:
+            return self._connect_deadline
+        return self._heartbeat.deadline if self._heartbeat is not None else None
+
+    def tick(self, now: float) -> None:
+        """Look at the clock: ping a silent client, leave a dead one."""
+        if self.state is State.NEW:
+            if self._connect_deadline is not None and now >= self._connect_deadline:
+                self.close(1000, "No connect message in time")
+            return
+        beat = self._heartbeat.tick(now) if self._heartbeat is not None else Beat.NOTHING
+        if beat is Beat.PING:
+            self._effects.send(messages.PING)
+        elif beat is Beat.DEAD:
+            self.close(*NORMAL_CLOSURE)
+
+    def close(self, code: int = 1000, reason: str = "Normal closure") -> None:
+        """End the session from this side. Idempotent."""
+        if self.state is not State.CLOSED:
+            self._end()
+            self._effects.close(code, reason)
+
+    def lost(self) -> None:
+        """The socket is gone. Idempotent."""
+        if self.state is not State.CLOSED:
+            self._end()
+
+    def _end(self) -> None:
+        self.state = State.CLOSED
+        self._queue.clear()
+        self._heartbeat = None
+        self._connect_deadline = None
+        for subscription in [*self.subscriptions.values(), *self.universal]:
+            self._deactivate(subscription)
+        self.subscriptions = {}
+        self.universal = []
+
+    def _deactivate(self, subscription: Subscription) -> None:
+        subscription.active = False
+        self._effects.stopped(subscription)

@@ -1,0 +1,91 @@
+"""The border between a session and whatever carries its messages.
+
+A transport brings each message of the client to its `Receiver`, one text per call, and tells it
+once when the client is gone. In return it gets frames to send. All of it on the event loop.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from ddpcore.wire.frame import Frame
+
+__all__ = ["HEADERS", "MemoryTransport", "Receiver", "Transport", "visible_headers"]
+
+HEADERS = frozenset(
+    {
+        "accept-language",
+        "dnt",
+        "host",
+        "referer",
+        "user-agent",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-ssl",
+    }
+)
+"""The request headers that handlers may see. No cookies, no authorization: a handler that logged
+its headers would leak them (the list is that of Meteor 3.0.4, sockjs 0.3.24 `transport.js`)."""
+
+
+def visible_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Those of `headers` that handlers may see, names in lower case."""
+    return {name.lower(): value for name, value in headers if name.lower() in HEADERS}
+
+
+class Receiver(Protocol):
+    """The side of a session that a transport talks to."""
+
+    def receive(self, text: str | bytes) -> None:
+        """One message of the client."""
+
+    def lost(self) -> None:
+        """The client is gone; nothing can be sent any more."""
+
+
+class Transport(ABC):
+    """One client's way in and out.
+
+    Attributes:
+        address: The peer's IP address as the socket knows it; None where there is none.
+        headers: The visible request headers, see `visible_headers`.
+    """
+
+    address: str | None = None
+    headers: Mapping[str, str] = {}
+
+    @abstractmethod
+    def send(self, frame: Frame) -> None:
+        """Send after all that was sent before. Never blocks; silent once closed."""
+
+    @abstractmethod
+    def close(self, code: int, reason: str) -> None:
+        """Send what is still waiting, then close with a WebSocket close code. Idempotent."""
+
+
+class MemoryTransport(Transport):
+    """A transport that keeps what it is given: for tests and for clients in the same process."""
+
+    def __init__(self, address: str | None = "127.0.0.1") -> None:
+        self.address = address
+        self.headers = {}
+        self.frames: list[Frame] = []
+        self.closed: tuple[int, str] | None = None
+
+    def send(self, frame: Frame) -> None:
+        """Keep `frame`."""
+        if self.closed is None:
+            self.frames.append(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """Remember the first close."""
+        if self.closed is None:
+            self.closed = (code, reason)

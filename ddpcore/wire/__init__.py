@@ -1,0 +1,1 @@
+"""What travels: EJSON values, document ids and the random streams both ends share."""

@@ -1,0 +1,33 @@
+"""One DDP message, ready to leave: encoded once, shared by every session that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["Frame"]
+
+
+class Frame:
+    """The JSON text of one message, as ASCII bytes.
+
+    Transports wrap a frame in their own framing (a WebSocket header, a SockJS array). The frame
+    remembers what each of them made of it, so a thousand receivers cost one wrapping.
+    """
+
+    __slots__ = ("_wrapped", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._wrapped: dict[Callable[[bytes], bytes], bytes] | None = None
+
+    def wrapped(self, framing: Callable[[bytes], bytes]) -> bytes:
+        """This frame inside a transport's framing, computed once per framing."""
+        if self._wrapped is None:
+            self._wrapped = {}
+        wrapped = self._wrapped.get(framing)
+        if wrapped is None:
+            wrapped = self._wrapped[framing] = framing(self.data)
+        return wrapped
+
+    def __repr__(self) -> str:
+        return f"Frame({self.data.decode('ascii')})"

@@ -1,0 +1,1 @@
+"""Registers the PostgreSQL bus with ddpcore."""

@@ -1,0 +1,39 @@
+"""Which web pages may talk to us.
+
+A login over DDP uses no cookie, so a foreign page could not act as somebody else's user. Still a
+page of another host is refused unless it is named: whoever reaches the server through a victim's
+browser, from inside a firewall, say, should not be served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+__all__ = ["Origins"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Origins:
+    """The policy: pages of the same host (whatever the port) and of the origins named.
+
+    Args:
+        allowed: Origins such as ``https://app.example.com``; ``*`` allows all.
+    """
+
+    def __init__(self, allowed: Collection[str] = ()) -> None:
+        self._allowed = frozenset(each.rstrip("/").lower() for each in allowed)
+
+    def allow(self, origin: str | None, host: str) -> bool:
+        """Whether a page of `origin` may talk to us, whom it calls `host`.
+
+        No Origin means no browser: native clients are welcome.
+        """
+        if origin is None or "*" in self._allowed or origin.lower() in self._allowed:
+            return True
+        try:
+            page, own = urlsplit(origin).hostname, urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        return page == own is not None or (page in _LOOPBACK and own in _LOOPBACK)

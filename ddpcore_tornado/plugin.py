@@ -1,0 +1,79 @@
+"""The hooks of this package: `ddpcore serve`."""
+
+from __future__ import annotations
+
+import argparse
+
+from ddpcore.errors import DDPError
+from ddpcore.hookspecs import hookimpl
+from ddpcore.plugins import plugin_manager
+
+__all__ = ["add_serve_options", "run_serve"]
+
+
+def add_serve_options(parser: argparse.ArgumentParser) -> None:
+    """The options of serving that do not depend on what is served."""
+    parser.add_argument(
+        "--bind",
+        action="append",
+        metavar="HOST:PORT",
+        help="listen here; may be given several times (default: 127.0.0.1:8000)",
+    )
+    parser.add_argument(
+        "--bus",
+        metavar="URL",
+        help="where changes come from: memory: (this process only), postgres://user@host/database,"
+        " or postgres: for the database of the Django settings (default: postgres: where the"
+        " Django database is PostgreSQL, else memory:)",
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let web pages of this origin connect, beside those of the same host;"
+        " * for all; may be given several times",
+    )
+    parser.add_argument("--certfile", metavar="PEM", help="serve TLS with this certificate chain")
+    parser.add_argument("--keyfile", metavar="PEM", help="its private key, if in a file of its own")
+
+
+def run_serve(options: argparse.Namespace) -> int:
+    """Find out what to serve, and serve it."""
+    try:
+        from ddpcore_tornado import serve
+    except ImportError as problem:
+        raise DDPError(
+            f"Serving needs Tornado ({problem}): pip install 'ddpcore[tornado]'."
+        ) from problem
+    application = plugin_manager().hook.ddpcore_application(options=options)
+    if application is None:
+        raise DDPError(
+            "What shall be served? Name a server, as in `ddpcore serve package.module:server`, or "
+            "a Django project, as in `ddpcore serve --settings mysite.settings`."
+        )
+    bindings = [serve.parse_binding(text) for text in options.bind or ["127.0.0.1:8000"]]
+    return serve.run(
+        application,
+        serve.Options(
+            bind=bindings,
+            bus=options.bus,
+            origins=options.origin,
+            certfile=options.certfile,
+            keyfile=options.keyfile,
+        ),
+    )
+
+
+@hookimpl
+def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `ddpcore serve`."""
+    parser = commands.add_parser(
+        "serve", help="serve DDP, and the Django site on the same port", description=run_serve.__doc__
+    )
+    parser.add_argument(
+        "app", nargs="?", metavar="package.module:server", help="a ddpcore.Server to serve"
+    )
+    add_serve_options(parser)
+    plugin_manager().hook.ddpcore_serve_options(parser=parser)
+    parser.set_defaults(run=run_serve)

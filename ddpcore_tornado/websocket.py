@@ -1,0 +1,166 @@
+"""Sessions over WebSockets: raw DDP, one message a frame, and the same in SockJS framing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import ujson
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketHandler
+
+from ddpcore.errors import DDPError
+from ddpcore.server import Server
+from ddpcore.transport import Receiver, Transport, visible_headers
+from ddpcore.wire.frame import Frame
+from ddpcore_tornado.framing import sockjs_close, sockjs_websocket, websocket_text
+from ddpcore_tornado.origin import Origins
+
+__all__ = ["RawWebSocket", "SockJSWebSocket"]
+
+logger = logging.getLogger(__name__)
+
+
+class _Outbox(Transport):
+    """A client's way out: gathers the frames of a loop turn and hands them over in one write."""
+
+    def __init__(self, handler: _DDPWebSocket) -> None:
+        self._handler = handler
+        self._waiting: list[bytes] = []
+        self._framing = handler.framing
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self.address = handler.request.remote_ip
+        self.headers = visible_headers(handler.request.headers.get_all())
+
+    def send(self, frame: Frame) -> None:
+        """Send with everything else of this loop turn."""
+        if self._closed:
+            return
+        if not self._waiting:
+            self._loop.call_soon(self.flush)
+        self._waiting.append(frame.wrapped(self._framing))
+
+    def flush(self) -> None:
+        """Hand over what has been gathered."""
+        waiting, self._waiting = self._waiting, []
+        connection = self._handler.ws_connection
+        if not waiting or connection is None or connection.is_closing():
+            return
+        try:
+            # Frames are ready-made here, so they go to the stream, not through write_message.
+            connection.stream.write(b"".join(waiting))  # type: ignore[attr-defined]
+        except StreamClosedError:
+            self._closed = True
+
+    def close(self, code: int, reason: str) -> None:
+        """Send what waits, then close."""
+        if not self._closed:
+            self.flush()
+            self._closed = True
+            self._handler.say_goodbye(code, reason)
+
+    def forget(self) -> None:
+        """The client is gone."""
+        self._closed = True
+        self._waiting.clear()
+
+
+class _DDPWebSocket(WebSocketHandler):
+    """What raw and SockJS WebSockets share."""
+
+    framing = staticmethod(websocket_text)
+
+    def initialize(self, server: Server, origins: Origins, max_message_size: int) -> None:
+        """Take what `handlers()` was given."""
+        self._server = server
+        self._origins = origins
+        self._max_message_size = max_message_size
+        self._receiver: Receiver | None = None
+        self._outbox: _Outbox | None = None
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes a client's message may have; beyond, the socket closes with code 1009."""
+        return self._max_message_size
+
+    def check_origin(self, origin: str) -> bool:
+        """See `Origins`."""
+        return self._origins.allow(origin, self.request.host)
+
+    async def prepare(self) -> None:
+        """Start the server with its first client."""
+        try:
+            await self._server.start()
+        except DDPError as problem:
+            logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
+            self.set_status(503)
+            self.finish("The live service is not available at present.\n")
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Open a session."""
+        self.set_nodelay(True)
+        self._outbox = _Outbox(self)
+        self._receiver = self._server.accept(self._outbox)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Pass a message on."""
+        if self._receiver is not None:
+            self._receiver.receive(message)
+
+    def on_close(self) -> None:
+        """The client is gone, or we closed."""
+        if self._outbox is not None:
+            self._outbox.forget()
+        if self._receiver is not None:
+            self._receiver.lost()
+        self._receiver = self._outbox = None
+
+    def say_goodbye(self, code: int, reason: str) -> None:
+        """Close the socket."""
+        self.close(code, reason)
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Upgrade, or say what this address is for."""
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":
+            self.set_status(400)
+            self.finish("Not a valid websocket request")
+            return
+        await super().get(*args, **kwargs)
+
+
+class RawWebSocket(_DDPWebSocket):
+    """DDP as it is, one message in each text frame. Binary frames with JSON pass as well."""
+
+
+class SockJSWebSocket(_DDPWebSocket):
+    """The WebSocket transport of SockJS: arrays of messages after an opening ``o``."""
+
+    framing = staticmethod(sockjs_websocket)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Say hello the SockJS way."""
+        self.write_message("o")
+        super().open()
+
+    def on_message(self, message: str | bytes) -> None:
+        """Take the messages out of their array; a single string will do, too."""
+        if not message:
+            return
+        try:
+            content = ujson.loads(message)
+        except ValueError:
+            content = None
+        texts = content if isinstance(content, list) else [content]
+        if not all(isinstance(text, str) for text in texts):
+            self.close(3000, "Broken framing.")
+            return
+        for text in texts:
+            super().on_message(text)
+
+    def say_goodbye(self, code: int, reason: str) -> None:
+        """Announce the close, then close."""
+        if self.ws_connection is not None and not self.ws_connection.is_closing():
+            self.write_message(sockjs_close(code, reason))
+        self.close(code, reason)

@@ -1,0 +1,34 @@
+// npm sockjs-client in a page in headless Chromium, over any transport that browsers have.
+
+import { createRequire } from "node:module";
+
+import { launch } from "./browser.mjs";
+import { drive } from "./driver.mjs";
+
+const bundle = createRequire(import.meta.url).resolve("sockjs-client/dist/sockjs.js");
+
+drive(async (url, report, origin = url) => {
+  const { browser, context } = await launch();
+  const page = await context.newPage();
+  await page.exposeFunction("report", report);
+
+  return {
+    async connect() {
+      await page.goto(`${origin}/sockjs/info`); // any small answer makes a page of that origin
+      await page.addScriptTag({ path: bundle });
+    },
+    open: (transport) =>
+      page.evaluate(
+        ([url, transport]) => {
+          window.socket = new SockJS(`${url}/sockjs`, null, { transports: transport });
+          socket.onopen = () => report("open", { transport: socket.transport });
+          socket.onmessage = ({ data }) => report("message", JSON.parse(data));
+          socket.onclose = ({ code, reason }) => report("close", { code, reason });
+        },
+        [url, transport],
+      ),
+    send: (message) => page.evaluate((text) => socket.send(text), JSON.stringify(message)),
+    shut: () => page.evaluate(() => socket.close()),
+    close: () => browser.close(),
+  };
+});

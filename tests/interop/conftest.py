@@ -1,0 +1,258 @@
+"""The bookstore example, served for real, and the JavaScript clients that talk to it.
+
+Three kinds of processes take part: the server, a writer that changes the same database from
+elsewhere, and one `node` per client, told what to do line by line (see clients/driver.mjs).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+BOOKSTORE = HERE.parent.parent / "examples" / "bookstore"
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+PATIENCE = 15.0  # seconds that anything may take before a test gives up
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot run on this machine; but fail it in CI, where no tier is skipped."""
+    lacks = (
+        (shutil.which("node") is None and "node")
+        or (not (HERE / "node_modules").is_dir() and "npm packages: run npm ci in tests/interop")
+        or (item.get_closest_marker("browser") and not CHROMIUM.exists() and f"{CHROMIUM}")
+    )
+    if lacks:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"This machine lacks {lacks}")
+
+
+class Peer:
+    """A process that takes commands and reports what happens, as lines of JSON."""
+
+    def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            command, cwd=HERE, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def send(self, message: Any) -> None:
+        print(json.dumps(message), file=self._process.stdin, flush=True)
+
+    def receive(self, deadline: float) -> Any:
+        """The next line.
+
+        Raises:
+            TimeoutError: None came in time.
+            EOFError: The process has ended.
+        """
+        try:
+            line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise TimeoutError from None
+        if not line:
+            raise EOFError(f"{self._process.args} ended")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process: by the end of its input, or by force if it does not heed that."""
+        self._process.stdin.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
+
+
+# --- the server and the writer ----------------------------------------------------------------
+
+
+class Site:
+    """`ddpcore serve` of the bookstore, at a port that stays the same when it is restarted."""
+
+    def __init__(self, database: str, log: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.address = "{}:{}".format(*probe.getsockname())
+        self.url = f"http://{self.address}"
+        self.environ = os.environ | {
+            "BOOKSTORE_DATABASE": database,
+            "DJANGO_SETTINGS_MODULE": "interop_settings",
+            "PYTHONPATH": os.pathsep.join([str(HERE / "site"), str(BOOKSTORE)]),
+        }
+        self.log = log
+
+    def run(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with self.log.open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *arguments], env=self.environ, stdout=log, stderr=log
+            )
+
+    def migrate(self) -> None:
+        assert self.run("django", "migrate", "--verbosity=0").wait(PATIENCE) == 0, self.log
+
+    def start(self) -> None:
+        self.process = self.run(
+            "ddpcore", "serve", "--settings", "interop_settings", "--bind", self.address
+        )
+        deadline = time.monotonic() + PATIENCE
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop(signal.SIGKILL)
+                pytest.fail(f"The server did not start:\n{self.log.read_text()}")
+            time.sleep(0.05)
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/sockjs/info", timeout=PATIENCE):
+                return True
+        except urllib.error.URLError:
+            return False
+
+    def stop(self, how: signal.Signals) -> None:
+        self.process.send_signal(how)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Writer(Peer):
+    """Another Django process on the same database: `writer("save", "Book", "7", title="…")`."""
+
+    def __call__(self, command: str, *arguments: Any, **fields: Any) -> Any:
+        self.send([command, arguments, fields])
+        return self.receive(time.monotonic() + PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def running_site(pg_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    name = f"ddpcore_{secrets.token_hex(6)}"
+    site = Site(pg_cluster.createdb(name), tmp_path_factory.mktemp("interop") / "server.log")
+    site.migrate()
+    site.start()
+    yield site
+    site.stop(signal.SIGTERM)
+    pg_cluster.dropdb(name)
+
+
+@pytest.fixture
+def site(running_site: Site) -> Iterator[Site]:
+    """The running server. What it logs meanwhile is shown, and a traceback fails the test."""
+    before = running_site.log.stat().st_size
+    yield running_site
+    if running_site.process.poll() is not None:
+        running_site.start()
+    with running_site.log.open() as log:
+        log.seek(before)
+        written = log.read()
+    print(written)
+    assert "Traceback" not in written
+
+
+@pytest.fixture(scope="session")
+def running_writer(running_site: Site) -> Iterator[Writer]:
+    writer = Writer(sys.executable, "-m", "interop.writer", env=running_site.environ)
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def writer(running_writer: Writer) -> Writer:
+    """The other process. Each test begins with an empty bookstore."""
+    running_writer("clear")
+    return running_writer
+
+
+# --- the clients ------------------------------------------------------------------------------
+
+
+class Client(Peer):
+    """One of clients/*.mjs in a `node` of its own."""
+
+    def __init__(self, script: str, *options: str) -> None:
+        super().__init__("node", f"clients/{script}.mjs", *options)
+        self._events: deque[dict[str, Any]] = deque()
+        self._seen: list[dict[str, Any]] = []  # all that came, to explain a failure
+
+    def _next(self, deadline: float, what: str) -> dict[str, Any]:
+        try:
+            message: dict[str, Any] = self.receive(deadline)
+        except (TimeoutError, EOFError) as error:
+            pytest.fail(f"{error!r}, waiting for {what}; so far: {self._seen}")
+        self._seen.append(message)
+        return message
+
+    def _answer(self, command: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        self.send([command, arguments])
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            message = self._next(deadline, f"the answer to {command}{arguments}")
+            if "answer" in message:
+                return message
+            self._events.append(message)
+
+    def do(self, command: str, *arguments: Any) -> Any:
+        """Have the client run a command; what it answers."""
+        answer = self._answer(command, arguments)
+        assert "error" not in answer, answer["error"]
+        return answer.get("value")
+
+    def fail(self, command: str, *arguments: Any) -> dict[str, Any]:
+        """Have the client run a command that is refused; the DDP error."""
+        return self._answer(command, arguments)["error"]
+
+    def until(self, event: str, **fields: Any) -> dict[str, Any]:
+        """Wait for an event, passing over others: each is seen once, in the order they came.
+
+        `event` is a regular expression. `fields` are those of the event or of its document.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            if self._events:
+                message = self._events.popleft()
+            else:
+                message = self._next(deadline, f"{event} {fields}")
+            found = message | message.get("document", {})
+            if re.fullmatch(event, found.get("event", "")) and fields.items() <= found.items():
+                return message
+
+
+@pytest.fixture
+def launch(site: Site) -> Iterator[Callable[..., Client]]:
+    """`launch("simpleddp")` starts that client; it ends with the test."""
+    clients: list[Client] = []
+
+    def launch(script: str, *options: str) -> Client:
+        clients.append(Client(script, site.url, *options))
+        return clients[-1]
+
+    yield launch
+    for client in clients:
+        client.close()
