@@ -24,9 +24,7 @@ class MeteorError(Exception):
     in the server's log.
     """
 
-    def __init__(
-        self, error: int | str, reason: str | None = None, details: Any = None
-    ) -> None:
+    def __init__(self, error: int | str, reason: str | None = None, details: Any = None) -> None:
         super().__init__(error, reason, details)
         self.error = error
         self.reason = reason

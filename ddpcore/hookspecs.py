@@ -57,9 +57,7 @@ def ddpcore_session_closed(server: Server, connection: ConnectionHandle) -> None
 
 
 @hookspec
-def ddpcore_user_changed(
-    server: Server, connection: ConnectionHandle, user_id: str | None
-) -> None:
+def ddpcore_user_changed(server: Server, connection: ConnectionHandle, user_id: str | None) -> None:
     """A connection now belongs to another user; its subscriptions are about to run again."""
 
 

@@ -1,1 +1,53 @@
-"""x"""
+"""Django models, live: collections, publications and methods in an app's `ddp.py`.
+
+::
+
+    INSTALLED_APPS = [..., "ddpcore_django"]
+
+    # bookstore/ddp.py
+    from ddpcore_django import API, Collection, Publication
+    from bookstore import models
+
+    class Book(Collection):
+        model = models.Book
+
+    class AllBooks(Publication):
+        queries = [models.Book.objects.all()]
+
+    API.register([Book, AllBooks])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ddpcore_django.api import (
+        API,
+        AlreadyRegistered,
+        APIMixin,
+        Collection,
+        MeteorError,
+        Publication,
+        api_endpoint,
+        this,
+    )
+
+__all__ = [
+    "API",
+    "APIMixin",
+    "AlreadyRegistered",
+    "Collection",
+    "MeteorError",
+    "Publication",
+    "api_endpoint",
+    "this",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Late: the plugin module lives in this package and is loaded also where Django is missing.
+    if name in __all__:
+        return getattr(import_module("ddpcore_django.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

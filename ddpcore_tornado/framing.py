@@ -23,7 +23,9 @@ def websocket_text(payload: bytes) -> bytes:
 def sockjs_array(payload: bytes) -> bytes:
     """One message as a SockJS array frame: ``a["…"]``."""
     # The text is ASCII and what SockJS wants escaped is escaped in it already.
-    return b"a[" + ujson.dumps(payload.decode("ascii"), escape_forward_slashes=False).encode() + b"]"
+    return (
+        b"a[" + ujson.dumps(payload.decode("ascii"), escape_forward_slashes=False).encode() + b"]"
+    )
 
 
 def sockjs_websocket(payload: bytes) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from ddpcore.application import Application
 from ddpcore.errors import DDPError
 from ddpcore.hookspecs import hookimpl
 from ddpcore.plugins import plugin_manager
 
-__all__ = ["add_serve_options", "run_serve"]
+__all__ = ["add_serve_options", "run_serve", "serve_application"]
 
 
 def add_serve_options(parser: argparse.ArgumentParser) -> None:
@@ -40,18 +41,27 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
 
 def run_serve(options: argparse.Namespace) -> int:
     """Find out what to serve, and serve it."""
-    try:
-        from ddpcore_tornado import serve
-    except ImportError as problem:
-        raise DDPError(
-            f"Serving needs Tornado ({problem}): pip install 'ddpcore[tornado]'."
-        ) from problem
     application = plugin_manager().hook.ddpcore_application(options=options)
     if application is None:
         raise DDPError(
             "What shall be served? Name a server, as in `ddpcore serve package.module:server`, or "
             "a Django project, as in `ddpcore serve --settings mysite.settings`."
         )
+    return serve_application(application, options)
+
+
+def serve_application(application: Application, options: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code.
+
+    Raises:
+        ddpcore.DDPError: Tornado is missing, or an option cannot be fulfilled.
+    """
+    try:
+        from ddpcore_tornado import serve
+    except ImportError as problem:
+        raise DDPError(
+            f"Serving needs Tornado ({problem}): pip install 'ddpcore[tornado]'."
+        ) from problem
     bindings = [serve.parse_binding(text) for text in options.bind or ["127.0.0.1:8000"]]
     return serve.run(
         application,
@@ -69,7 +79,9 @@ def run_serve(options: argparse.Namespace) -> int:
 def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `ddpcore serve`."""
     parser = commands.add_parser(
-        "serve", help="serve DDP, and the Django site on the same port", description=run_serve.__doc__
+        "serve",
+        help="serve DDP, and the Django site on the same port",
+        description="Serve until Ctrl-C.",
     )
     parser.add_argument(
         "app", nargs="?", metavar="package.module:server", help="a ddpcore.Server to serve"

@@ -162,7 +162,10 @@ def _routes(
 
 def _log_request(handler: RequestHandler) -> None:
     logger.debug(
-        "%d %s %.1f ms", handler.get_status(), handler.request.uri, handler.request.request_time() * 1e3
+        "%d %s %.1f ms",
+        handler.get_status(),
+        handler.request.uri,
+        handler.request.request_time() * 1e3,
     )
 
 

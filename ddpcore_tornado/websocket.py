@@ -48,9 +48,11 @@ class _Outbox(Transport):
         connection = self._handler.ws_connection
         if not waiting or connection is None or connection.is_closing():
             return
+        # Frames are ready-made here, so they go to the stream, not through write_message.
+        stream = connection.stream
         try:
-            # Frames are ready-made here, so they go to the stream, not through write_message.
-            connection.stream.write(b"".join(waiting))  # type: ignore[attr-defined]
+            if stream is not None:
+                stream.write(b"".join(waiting))
         except StreamClosedError:
             self._closed = True
 
@@ -98,7 +100,7 @@ class _DDPWebSocket(WebSocketHandler):
             self.set_status(503)
             self.finish("The live service is not available at present.\n")
 
-    def open(self, *args: str, **kwargs: str) -> None:
+    def open(self, *_args: str, **_kwargs: str) -> None:
         """Open a session."""
         self.set_nodelay(True)
         self._outbox = _Outbox(self)
@@ -139,7 +141,7 @@ class SockJSWebSocket(_DDPWebSocket):
 
     framing = staticmethod(sockjs_websocket)
 
-    def open(self, *args: str, **kwargs: str) -> None:
+    def open(self, *_args: str, **_kwargs: str) -> None:
         """Say hello the SockJS way."""
         self.write_message("o")
         super().open()

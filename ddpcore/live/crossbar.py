@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any
 
 from ddpcore.bus import Bus, BusEvent, Gap
@@ -21,6 +21,8 @@ from ddpcore.live.query import LiveQuery
 __all__ = ["Crossbar"]
 
 logger = logging.getLogger(__name__)
+
+Take = Callable[[Step], None]
 
 # After a failed question to the database: seconds until the next try, doubling up to the cap.
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
@@ -54,14 +56,35 @@ class Crossbar:
         """How many distinct queries are watched."""
         return len(self._observers)
 
-    async def observe(self, query: LiveQuery, take: Callable[[Step], None]) -> ObserveHandle:
-        """Watch `query`: `take` gets the current result, document by document, then every step.
+    async def observe(self, wanted: Sequence[tuple[LiveQuery, Take]]) -> list[ObserveHandle]:
+        """Watch queries: each `take` gets the current result, then every step, in order.
 
-        The first of equal queries asks the database; the others share its observer.
+        The first of equal queries asks the database; the others share its observer. All the
+        current results are handed out in the order given and in one turn of the loop.
 
         Raises:
-            Exception: Whatever the query or the bus raised; nothing is watched then.
+            Exception: Whatever a query or the bus raised; nothing is watched then.
         """
+        observers = [self._hold(query) for query, _ in wanted]
+        try:
+            for observer in observers:
+                await asyncio.shield(observer.initialised)
+            handles = [
+                ObserveHandle(observer, take)
+                for observer, (_, take) in zip(observers, wanted, strict=True)
+            ]
+            for handle in handles:
+                handle.observer.handles[handle] = None
+        finally:
+            for observer in observers:
+                observer.waiting -= 1
+                self._discard_unwatched(observer)
+        for handle in handles:
+            for document in handle.observer.documents.values():
+                handle.take(Step(None, document))
+        return handles
+
+    def _hold(self, query: LiveQuery) -> Observer:
         observer = self._observers.get(query.key)
         if observer is None:
             observer = self._observers[query.key] = Observer(query)
@@ -69,16 +92,7 @@ class Crossbar:
                 self._by_topic.setdefault(topic, {})[observer] = None
             self._spawn(self._initialise(observer))
         observer.waiting += 1
-        try:
-            await asyncio.shield(observer.initialised)
-            handle = ObserveHandle(observer, take)
-            observer.handles[handle] = None
-        finally:
-            observer.waiting -= 1
-            self._discard_unwatched(observer)
-        for document in observer.documents.values():
-            take(Step(None, document))
-        return handle
+        return observer
 
     def release(self, handle: ObserveHandle) -> None:
         """Watch no longer. The last watcher's going frees the observer. Idempotent."""

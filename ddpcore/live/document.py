@@ -92,7 +92,7 @@ class Step:
     def __init__(self, before: Document | None, after: Document | None) -> None:
         self.before = before
         self.after = after
-        self._frame: Frame | None | bool = False  # False: not made yet
+        self._frame: Frame | bool | None = False  # False: not made yet
 
     @property
     def document(self) -> Document:
@@ -111,7 +111,8 @@ class Step:
     def _encode(self) -> Frame | None:
         before, after = self.before, self.after
         document = self.document
-        what = f'"collection":{ejson.dump_plain(document.collection)},"id":{ejson.dump_plain(document.id)}'
+        collection, id = ejson.dump_plain(document.collection), ejson.dump_plain(document.id)  # noqa: A001
+        what = f'"collection":{collection},"id":{id}'
         if after is None:
             return _frame(f'{{"msg":"removed",{what}}}')
         if before is None:
@@ -121,8 +122,7 @@ class Step:
         changed = {
             name: text
             for name, text in new.items()
-            if (was := old.get(name)) != text
-            and (was is None or not _same(name, was, text))
+            if (was := old.get(name)) != text and (was is None or not _same(name, was, text))
         }
         cleared = [name for name in old if name not in new]
         if not changed and not cleared:

@@ -22,7 +22,6 @@ from ddpcore.live.query import LiveQuery
 from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationContext
 from ddpcore.server.handler import Handler
 from ddpcore.session.machine import Invocation, Session, State, Subscription
-from ddpcore.session.mergebox import Part
 from ddpcore.transport import Transport
 from ddpcore.wire import messages
 from ddpcore.wire.alea import random_id
@@ -168,7 +167,7 @@ class SessionRuntime:
             published = await self.server.run(handler, context, subscription.params)
             # Nothing, or anything else that is false: the handler says ready() itself.
             if (published or isinstance(published, list | tuple)) and subscription.active:
-                await self._publish_queries(subscription, self._queries(published, handler))
+                await self._observe(subscription, self._queries(published, handler))
                 self.machine.ready(subscription)
         except Exception as problem:
             self.fail_subscription(subscription, problem)
@@ -188,32 +187,23 @@ class SessionRuntime:
             "live query, a list of them, or nothing (and call ready() itself)."
         )
 
-    async def _publish_queries(self, subscription: Subscription, queries: list[LiveQuery]) -> None:
-        # Side by side, but in the order given: precedence between them must not be a race.
-        parts = [subscription.new_part() for _ in queries]
-        results = await asyncio.gather(
-            *(
-                self._observe(subscription, part, query)
-                for part, query in zip(parts, queries, strict=True)
-            ),
-            return_exceptions=True,
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+    async def _observe(self, subscription: Subscription, queries: list[LiveQuery]) -> None:
+        wanted = [(query, self._taker(subscription)) for query in queries]
+        handles = await self.server.crossbar.observe(wanted)
+        if subscription.active:
+            self._handles[subscription] = handles
+        else:  # stopped while the database was asked
+            for handle in handles:
+                self.server.crossbar.release(handle)
 
-    async def _observe(self, subscription: Subscription, part: Part, query: LiveQuery) -> None:
-        merge_box = self.machine.merge_box
+    def _taker(self, subscription: Subscription) -> Callable[[Step], None]:
+        part, merge_box = subscription.new_part(), self.machine.merge_box
 
         def take(step: Step) -> None:
             if subscription.active:
                 merge_box.apply(part, step)
 
-        handle = await self.server.crossbar.observe(query, take)
-        if subscription.active:
-            self._handles.setdefault(subscription, []).append(handle)
-        else:
-            self.server.crossbar.release(handle)
+        return take
 
     def fail_subscription(self, subscription: Subscription, problem: BaseException) -> None:
         """End a subscription with the error that clients may see."""
@@ -258,9 +248,7 @@ class SessionRuntime:
 
     # Callbacks and the end
 
-    def add_stop_callback(
-        self, subscription: Subscription, callback: Callable[[], object]
-    ) -> None:
+    def add_stop_callback(self, subscription: Subscription, callback: Callable[[], object]) -> None:
         """Call `callback` when the subscription ends; at once, if it has."""
         if subscription.active:
             self._stop_callbacks.setdefault(subscription, []).append(callback)

@@ -10,8 +10,8 @@ A *plain* value is made of ``dict`` (with ``str`` keys), ``list``, ``str``, ``in
 reads what is not JSON (``01``, ``1.``, ``-``, ``NaN``, raw control characters), and the checks
 that would make it strict cost more than the C scanner of `json`, which needs none.
 
-Nothing here recurses without a bound, so neither a hostile message nor a value that contains
-itself can exhaust the stack.
+Reading, writing and copying go `MAX_DEPTH` deep and no further, so neither a hostile message nor
+a value that contains itself can exhaust the stack.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def parse(text: str | bytes) -> Any:
     there, integers keep all their digits up to `MAX_INT_DIGITS`.
 
     Raises:
-        EJSONError: It is not JSON, not UTF-8, or deeper than `MAX_DEPTH`.
+        TooDeep: It is deeper than `MAX_DEPTH`.
+        EJSONError: It is not JSON, or not UTF-8.
     """
     try:
         if not isinstance(text, str):
@@ -121,7 +122,12 @@ def dump_plain(value: Any) -> str:
 
 
 def dumps(value: Any) -> str:
-    """Write a value as EJSON text (Meteor 3.0.4, `EJSON.stringify` in ejson/ejson.js)."""
+    """Write a value as EJSON text (Meteor 3.0.4, `EJSON.stringify` in ejson/ejson.js).
+
+    Raises:
+        ValueError: As `encode`, or an integer has more digits than Python writes (4,300).
+        TypeError: As `encode`.
+    """
     return ujson.dumps(_encode(value, 0))
 
 
@@ -301,7 +307,7 @@ def encode(value: Any) -> Any:
 
     Raises:
         TypeError: There is no form for a type (`decimal.Decimal`, sets, …), or a key is no string.
-        EJSONError: The value contains itself, or its form is deeper than `MAX_DEPTH`.
+        TooDeep: The value contains itself, or its form is deeper than `MAX_DEPTH`.
     """
     return _encode(value, 0)
 
@@ -404,7 +410,7 @@ def plain(value: Any) -> Any:
 
     Raises:
         TypeError: As `encode`.
-        EJSONError: As `encode`.
+        TooDeep: As `encode`.
     """
     return _plain(value, 0)
 
@@ -451,7 +457,8 @@ def decode(value: Any) -> Any:
 
     Raises:
         EJSONError: Something looks like a form and is not, or names an unknown custom type
-            (Meteor answers such a message with "Parse error"), or is deeper than `MAX_DEPTH`.
+            (Meteor answers such a message with "Parse error").
+        TooDeep: It is deeper than `MAX_DEPTH`.
     """
     return _decode(value, 0)
 

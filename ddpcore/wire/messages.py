@@ -34,7 +34,7 @@ VERSIONS = ("1", "pre2", "pre1")
 """The versions of DDP that are spoken here, best first."""
 
 
-class Malformed(Exception):  # noqa: N818
+class Malformed(Exception):
     """A text that is no DDP message; `frame` is the answer to it."""
 
     def __init__(self, reason: str, offending: Any = UNSET) -> None:

@@ -21,6 +21,7 @@ from ddpcore.wire.ejson import (
     EJSONError,
     ObjectID,
     RegExp,
+    TooDeep,
     add_type,
     canonical,
     clone,
@@ -629,7 +630,7 @@ def test_bytes_are_utf_8(data):
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 300, 1000, 100_000])
 def test_parse_too_deep(opening, depth):
     closing = "]" if opening == "[" else "}"
-    with pytest.raises(EJSONError, match="deeper than 128"):
+    with pytest.raises(TooDeep, match="deeper than 128"):
         parse(opening * depth + "1" + closing * depth)
 
 
@@ -647,7 +648,7 @@ def test_values_too_deep(convert):
     for value in (nested(MAX_DEPTH + 2), nested(100_000), cycle):
         if convert is dump_plain and value is not cycle:
             continue  # such a value is not plain to begin with; a cycle must not hang, though
-        with pytest.raises(EJSONError, match="deeper than 128"):
+        with pytest.raises(TooDeep, match="deeper than 128"):
             convert(value)
 
 
@@ -668,13 +669,13 @@ def test_depth_counts_what_encoding_adds():
 @pytest.mark.parametrize("decoder", [decode, loads])
 def test_decode_too_deep(decoder):
     deep = nested(MAX_DEPTH + 1)
-    with pytest.raises(EJSONError, match="deeper than 128"):
+    with pytest.raises(TooDeep, match="deeper than 128"):
         decoder(deep if decoder is decode else json.dumps(deep))
     for wrapper in ("a", "$escape"):
         form = 1
         for _ in range(500):
             form = {wrapper: form}
-        with pytest.raises(EJSONError, match="deeper than 128"):
+        with pytest.raises(TooDeep, match="deeper than 128"):
             decode(form)
 
 
@@ -753,6 +754,7 @@ UNEQUAL = [
     (10**400, math.inf),
     (math.nan, 0),
     (math.inf, -math.inf),
+    (1.5, "1.5"),
     ([1], [True]),
     ({"a": 1}, {"a": True}),
     ([], {}),

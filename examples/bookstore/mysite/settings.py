@@ -56,6 +56,7 @@ ROOT_URLCONF = "mysite.urls"
 WSGI_APPLICATION = "mysite.wsgi.application"
 STATIC_URL = "/static/"
 USE_TZ = True
+TIME_ZONE = "UTC"
 
 if url := os.environ.get("BOOKSTORE_DATABASE"):
     postgres = urlsplit(url)

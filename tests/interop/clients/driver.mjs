@@ -1,4 +1,4 @@
-// Lets the Python tests use a JavaScript client: one line of JSON is a command, one line answers it,
+// Lets the Python tests use a JavaScript client: a line of JSON is a command, a line answers it,
 // and what the client sees is reported as it happens.
 //
 //   in:  ["call", ["bookstore.addBook", ["Persuasion", "7"]]]
@@ -13,7 +13,7 @@ import { createInterface } from "node:readline";
 
 export const COLLECTIONS = ["bookstore.author", "bookstore.book"];
 
-// Dates travel as {"date": …}: not as in EJSON, so that nobody takes a mere {"$date": …} for a Date.
+// Dates travel as {"date": …}, unlike EJSON, so that no mere {"$date": …} is taken for a Date.
 function pack(key, value) {
   return this[key] instanceof Date ? { date: this[key].toISOString() } : value;
 }

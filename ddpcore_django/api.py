@@ -1,0 +1,19 @@
+"""The names of `ddp.py` modules, where django-ddp had them: `from ddpcore_django.api import …`."""
+
+from ddpcore.errors import MeteorError
+from ddpcore_django.collection import Collection
+from ddpcore_django.current import this
+from ddpcore_django.endpoints import APIMixin, api_endpoint
+from ddpcore_django.publication import Publication
+from ddpcore_django.registry import API, AlreadyRegistered
+
+__all__ = [
+    "API",
+    "APIMixin",
+    "AlreadyRegistered",
+    "Collection",
+    "MeteorError",
+    "Publication",
+    "api_endpoint",
+    "this",
+]

@@ -1,0 +1,137 @@
+"""Collections: how a model's rows become documents, and who may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Container
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Field, ManyToManyField, Model, Q, QuerySet
+
+from ddpcore_django.endpoints import APIMixin, api_endpoint
+from ddpcore_django.schema import field_schema
+from ddpcore_django.serialize import document_id, field_value
+from ddpcore_django.tables import through_of
+from ddpcore_django.users import is_user_model
+
+__all__ = ["Collection"]
+
+
+class Collection(APIMixin):
+    """A model, published.
+
+    A document's id is the row's primary key as text. References stand under their column's name
+    (``author_id``) as the other document's id, many-to-many fields as lists of ids under
+    ``<name>_ids``.
+
+    Attributes:
+        model: The model.
+        name: What clients call the collection; by default ``app_label.model``.
+        fields: Names of the fields to publish; None: all. Of the project's user model nothing is
+            published that is not named here.
+        qs_filter: Rows that are ever published: a `Q`.
+        order_by: The order in which rows are sent first.
+        user_rel: Lookups from the model to the users who may see a row, e.g. ``"owner"`` or
+            ``["owner", "room__members"]``. With it, who is not logged in sees nothing.
+        always_allow_superusers: Whether superusers see all rows in spite of `user_rel`.
+    """
+
+    model: type[Model]
+    fields: Container[str] | None = None
+    qs_filter: Q | None = None
+    order_by: Sequence[str] | None = None
+    user_rel: str | Sequence[str] | None = None
+    always_allow_superusers: bool = False
+    api_path_prefix_format: ClassVar[str] = "/{name}/"
+
+    def default_name(self) -> str:
+        """The name, where the class gives none: ``bookstore.book``."""
+        return self.model._meta.label_lower
+
+    def get_queryset(self, base_qs: QuerySet[Any] | None = None) -> QuerySet[Any]:
+        """`base_qs`, or all rows, as far as this collection publishes them."""
+        queryset = self.model._default_manager.all() if base_qs is None else base_qs
+        if self.qs_filter is not None:
+            queryset = queryset.filter(self.qs_filter)
+        if self.order_by is not None and not queryset.query.order_by:
+            queryset = queryset.order_by(*self.order_by)
+        return queryset
+
+    def objects_for_user(self, user: Any, qs: QuerySet[Any] | None = None) -> QuerySet[Any]:
+        """The rows that `user` may see, of `qs` or of all. Override it for rules of your own."""
+        queryset = self.get_queryset(qs)
+        if self.user_rel is None or (self.always_allow_superusers and user.is_superuser):
+            return queryset
+        if user.is_anonymous:
+            return queryset.none()
+        lookups = [self.user_rel] if isinstance(self.user_rel, str) else self.user_rel
+        visible = Q()
+        for lookup in lookups:
+            visible |= Q(**{lookup: user.pk})
+        # As a subquery: rows that are visible in several ways must not appear several times.
+        pks = self.model._default_manager.filter(visible).values("pk")
+        return queryset.filter(pk__in=pks)
+
+    def published_fields(self) -> list[Field[Any, Any]]:
+        """The fields of documents, the primary key left out: it is the id."""
+        options = self.model._meta
+        return [
+            field
+            for field in options.concrete_fields
+            if not field.primary_key and self._publishes(field)
+        ]
+
+    def published_many_to_many(self) -> list[ManyToManyField[Any, Any]]:
+        """The many-to-many fields of documents."""
+        return [field for field in self.model._meta.many_to_many if self._publishes(field)]
+
+    def serialize(self, obj: Any, *_compatible: Any) -> dict[str, Any]:
+        """The fields of the document of a row, but for many-to-many ids, which are added later.
+
+        Override it to add or drop fields; the values must be what EJSON carries. It is called in
+        a thread. (django-ddp passed a second argument, which is not given any more.)
+        """
+        deferred = obj.get_deferred_fields()
+        return {
+            str(field.column): field_value(obj, field)
+            for field in self.published_fields()
+            if field.attname not in deferred
+        }
+
+    def ids_of(self, pks: Sequence[Any], field: ManyToManyField[Any, Any]) -> dict[Any, list[str]]:
+        """The ids of the other side of a many-to-many field, by row."""
+        through = through_of(field)
+        ids: dict[Any, list[str]] = {pk: [] for pk in pks}
+        near, far = field.m2m_field_name(), field.m2m_reverse_field_name()
+        rows = (
+            through._default_manager.filter(**{f"{near}__in": pks})
+            .order_by("pk")
+            .values_list(f"{near}_id", f"{far}_id")
+        )
+        for pk, other in rows:
+            ids[pk].append(document_id(other))
+        return ids
+
+    @api_endpoint
+    def schema(self) -> dict[str, Any]:
+        """What the collection's documents hold, for forms made by clients."""
+        own = {str(field.column): field_schema(field) for field in self.published_fields()}
+        many = self.published_many_to_many()
+        return own | {f"{field.name}_ids": field_schema(field) for field in many}
+
+    def _publishes(self, field: Field[Any, Any]) -> bool:
+        if self.fields is None:
+            return not is_user_model(self.model)
+        return field.name in self.fields or field.attname in self.fields
+
+    def check_fields(self) -> list[str]:
+        """Names in `fields` that the model does not have."""
+        unknown = []
+        for name in self.fields or ():
+            try:
+                self.model._meta.get_field(name)
+            except FieldDoesNotExist:
+                if all(name != field.attname for field in self.model._meta.concrete_fields):
+                    unknown.append(name)
+        return unknown

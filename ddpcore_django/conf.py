@@ -1,0 +1,68 @@
+"""The settings: one dictionary, `DDPCORE`, each key with a default and a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+__all__ = ["Conf", "conf"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """What `DDPCORE` may hold, in lower case here and in upper case there.
+
+    Attributes:
+        bus: How word of a change travels: ``"auto"`` (NOTIFY where the database is PostgreSQL,
+            else within the process), ``"memory:"`` (never NOTIFY), or the URL of a bus, which
+            is then the default of `ddpcore serve --bus`.
+        atomic_methods: Whether each method runs in a transaction of its own, so that a method
+            that fails has written nothing.
+        threads: How many methods, publications and queries may be in the database at once; each
+            thread holds one connection, so mind the database's limit.
+        watch: Labels of further models whose changes are to be announced, such as
+            ``"shop.Price"``: models that publications read but no `Collection` publishes.
+    """
+
+    bus: str = "auto"
+    atomic_methods: bool = True
+    threads: int = 8
+    watch: tuple[str, ...] = ()
+
+    def captures(self, vendor: str) -> Literal["notify", "memory"]:
+        """How a write to a database of this vendor is announced."""
+        notify = vendor == "postgresql" and self.bus != "memory:"
+        return "notify" if notify else "memory"
+
+
+@cache
+def conf() -> Conf:
+    """The project's settings, read once.
+
+    Raises:
+        ImproperlyConfigured: `DDPCORE` holds a key that does not exist.
+    """
+    given: dict[str, Any] = getattr(settings, "DDPCORE", {})
+    known = {name.upper(): name for name in Conf.__slots__}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ImproperlyConfigured(
+            f"DDPCORE has no setting {', '.join(unknown)}. There are: {', '.join(sorted(known))}."
+        )
+    values = {known[key]: value for key, value in given.items()}
+    if "watch" in values:
+        values["watch"] = tuple(values["watch"])
+    return Conf(**values)
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "DDPCORE":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="ddpcore_django.conf")

@@ -1,0 +1,145 @@
+"""The project's server: what `API` has registered, as methods and publications of the core."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.models import QuerySet
+
+from ddpcore.bus import MemoryBus
+from ddpcore.live.query import LiveQuery
+from ddpcore.server import Context, Server
+from ddpcore_django.capture import captured_topics, memory_buses
+from ddpcore_django.conf import conf
+from ddpcore_django.current import current_context
+from ddpcore_django.livequery import QuerySetQuery
+from ddpcore_django.publication import Publication
+from ddpcore_django.registry import API, Registry
+from ddpcore_django.threads import DatabaseThreads
+from ddpcore_django.users import lazy_user
+
+__all__ = ["make_server", "postgres_dsn"]
+
+logger = logging.getLogger(__name__)
+
+Endpoint = Callable[..., Any]
+
+
+class DjangoServer(Server):
+    """A server whose threads may use the ORM, and whose memory bus hears of its commits."""
+
+    async def _start(self) -> None:
+        await super()._start()
+        if isinstance(self.bus, MemoryBus):
+            memory_buses.add(self.bus)
+
+    async def stop(self, patience: float = 5.0) -> None:
+        """See `Server.stop`."""
+        memory_buses.discard(self.bus)
+        await super().stop(patience)
+
+
+def make_server(registry: Registry = API, **options: Any) -> Server:
+    """A server with everything that is registered.
+
+    Args:
+        registry: The collections, publications and endpoints.
+        options: Passed to `ddpcore.Server`.
+    """
+    threads = DatabaseThreads(conf().threads)
+    server = DjangoServer(executor=threads, **options)
+    server.on_gap.append(threads.renew)
+    for name, function in registry.methods.items():
+        server.method(name)(_method(function))
+    for name, publication in registry.publications.items():
+        server.publish(name)(_publication(server, registry, publication))
+    return server
+
+
+def _signature_with_context(function: Endpoint) -> inspect.Signature:
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
+    own = inspect.signature(function)
+    return own.replace(parameters=[context, *own.parameters.values()])
+
+
+def _method(function: Endpoint) -> Endpoint:
+    def run(context: Context, /, *params: Any) -> Any:
+        current_context.set(context)
+        if not conf().atomic_methods:
+            return function(*params)
+        with transaction.atomic():
+            return function(*params)
+
+    async def run_async(context: Context, /, *params: Any) -> Any:
+        current_context.set(context)
+        return await function(*params)
+
+    handler: Any = run_async if inspect.iscoroutinefunction(function) else run
+    handler.__signature__ = _signature_with_context(function)
+    return cast("Endpoint", handler)
+
+
+def _publication(server: Server, registry: Registry, publication: Publication) -> Endpoint:
+    def handler(context: Context, /, *params: Any) -> list[LiveQuery]:
+        current_context.set(context)
+        user = lazy_user(context.user_id)
+        queries: list[LiveQuery] = []
+        for item in publication.get_queries(*params):
+            queryset, name = item if isinstance(item, tuple) else (item, None)
+            queries.append(_live(server, registry, queryset, name, user))
+        return queries
+
+    handler.__signature__ = _signature_with_context(publication.get_queries)  # type: ignore[attr-defined]
+    return handler
+
+
+def _live(
+    server: Server, registry: Registry, queryset: object, name: str | None, user: Any
+) -> LiveQuery:
+    if isinstance(queryset, LiveQuery):
+        return queryset
+    if not isinstance(queryset, QuerySet):
+        raise TypeError(
+            f"A publication's queries are querysets or (queryset, 'collection') pairs, not "
+            f"{type(queryset).__name__}."
+        )
+    collection = registry.collection_named(name) if name is not None else None
+    if collection is None or not issubclass(queryset.model, collection.model):
+        collection = registry.collection_of(queryset.model)
+    visible = collection.objects_for_user(user, queryset)
+    assert collection.name is not None
+    live = QuerySetQuery(collection, name or collection.name, visible, server.in_thread)
+    _warn_of_blind_spots(live)
+    return live
+
+
+_warned: set[str] = set()
+
+
+def _warn_of_blind_spots(query: LiveQuery) -> None:
+    for topic in sorted(query.topics - captured_topics() - _warned):
+        _warned.add(topic)
+        logger.warning(
+            "%s reads %s, whose changes nobody announces: publish it with a Collection, or add "
+            "it to DDPCORE['WATCH'].",
+            query.collection,
+            topic,
+        )
+
+
+def postgres_dsn() -> str | None:
+    """The DSN of the project's default database, if that is a PostgreSQL."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    if connection.vendor != "postgresql":
+        return None
+    from psycopg2.extensions import make_dsn
+
+    params = connection.get_connection_params()
+    # libpq's own parameters only: the rest is for psycopg2.
+    for name in ("cursor_factory", "connection_factory", "client_encoding", "isolation_level"):
+        params.pop(name, None)
+    return str(make_dsn(**{name: value for name, value in params.items() if value is not None}))

@@ -1,0 +1,63 @@
+"""Threads that may use the database, each with connections of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.db import connections
+
+__all__ = ["DatabaseThreads"]
+
+T = TypeVar("T")
+
+
+class DatabaseThreads(ThreadPoolExecutor):
+    """A bounded pool whose threads keep their connections and close them properly.
+
+    Django's `CONN_MAX_AGE` is about requests; these threads live as long as the server, so a
+    connection lasts until it breaks, until `renew()`, or until the pool shuts down.
+
+    Args:
+        size: How many threads, hence how many connections at most.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, "ddpcore-database")
+        self._size = size
+        self._generation = 0
+        self._local = threading.local()
+
+    def renew(self) -> None:
+        """Let every thread open new connections: those it has may be dead."""
+        self._generation += 1
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Run `fn` in a thread, with usable connections."""
+        return super().submit(self._run, fn, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Close every thread's connections, then end the threads."""
+        if wait and self._threads:
+            everyone = threading.Barrier(len(self._threads))
+            closing = [super(DatabaseThreads, self).submit(_close, everyone) for _ in self._threads]
+            for each in closing:
+                each.result()
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def _run(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        if getattr(self._local, "generation", None) != self._generation:
+            self._local.generation = self._generation
+            connections.close_all()
+        for connection in connections.all(initialized_only=True):
+            connection.close_at = None
+            connection.close_if_unusable_or_obsolete()
+        return fn(*args, **kwargs)
+
+
+def _close(everyone: threading.Barrier) -> None:
+    # Each thread takes one of these jobs and waits until all have theirs.
+    everyone.wait()
+    connections.close_all()
