@@ -250,20 +250,25 @@ class Cluster:
             )
         deadline = time.monotonic() + _START_TIMEOUT
         while self.running and time.monotonic() < deadline:
-            try:
-                psycopg2.connect(
-                    host="127.0.0.1",
-                    port=port,
-                    user=self.user,
-                    password=self._password,
-                    dbname="postgres",
-                ).close()
-            except psycopg2.OperationalError:
-                time.sleep(0.02)
-            else:
+            if self._ready():
                 return None
+            time.sleep(0.01)
         self.halt()
         return log.read_text(errors="replace")
+
+    def _ready(self) -> bool:
+        """Whether our server takes connections, by its own notes.
+
+        Asking the port instead might mean talking to somebody else who took it before us.
+        """
+        assert self._base is not None
+        assert self._server is not None
+        try:
+            notes = (self._base / "data" / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        # The first line may be that of a server that crashed.
+        return notes[:1] == [str(self._server.pid)] and "".join(notes[7:8]).strip() == "ready"
 
 
 def find_binaries() -> Path:

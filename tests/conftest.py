@@ -85,7 +85,14 @@ def log_watch() -> Iterator[LogWatch]:
     root.removeHandler(watch)
     if watch.unexpected:
         pytest.fail("Unexpected log records:\n" + "\n".join(watch.unexpected), pytrace=False)
-    if watch.missing:
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that went well must have logged all it announced."""
+    yield  # raises what the test raised, a skip included
+    watch = getattr(item, "funcargs", {}).get("log_watch")
+    if watch is not None and watch.missing:
         pytest.fail("Expected log records never came:\n" + "\n".join(watch.missing), pytrace=False)
 
 

@@ -48,7 +48,7 @@ class Writer(ABC):
     async def rollback(self) -> None:
         """Roll it back."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - most have nothing to release
         """Release what the writer holds."""
 
 

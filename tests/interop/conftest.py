@@ -2,6 +2,9 @@
 
 Three kinds of processes take part: the server, a writer that changes the same database from
 elsewhere, and one `node` per client, told what to do line by line (see clients/driver.mjs).
+
+    npm ci --ignore-scripts --prefix tests/interop
+    pytest tests/interop
 """
 
 from __future__ import annotations
@@ -35,13 +38,15 @@ PATIENCE = 15.0  # seconds that anything may take before a test gives up
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what cannot run on this machine; but fail it in CI, where no tier is skipped."""
-    lacks = (
-        (shutil.which("node") is None and "node")
-        or (not (HERE / "node_modules").is_dir() and "npm packages: run npm ci in tests/interop")
-        or (item.get_closest_marker("browser") and not CHROMIUM.exists() and f"{CHROMIUM}")
-    )
-    if lacks:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"This machine lacks {lacks}")
+    if shutil.which("node") is None:
+        lack = "no node"
+    elif not (HERE / "node_modules").is_dir():
+        lack = "no npm packages: npm ci --ignore-scripts --prefix tests/interop"
+    elif item.get_closest_marker("browser") and not CHROMIUM.exists():
+        lack = f"no {CHROMIUM}; $CHROMIUM may name another"
+    else:
+        return
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(lack)
 
 
 class Peer:
@@ -190,6 +195,12 @@ def writer(running_writer: Writer) -> Writer:
     return running_writer
 
 
+@pytest.fixture
+def janet(writer: Writer) -> str:
+    """An author's id."""
+    return writer("create", "Author", name="Janet Evanovich", email="janet@evanovich.com")
+
+
 # --- the clients ------------------------------------------------------------------------------
 
 
@@ -227,6 +238,10 @@ class Client(Peer):
     def fail(self, command: str, *arguments: Any) -> dict[str, Any]:
         """Have the client run a command that is refused; the DDP error."""
         return self._answer(command, arguments)["error"]
+
+    def subscribe(self, name: str, *params: Any) -> None:
+        """Subscribe, until it is ready; `unsubscribe` knows it by its name."""
+        self.do("subscribe", name, name, params)
 
     def until(self, event: str, **fields: Any) -> dict[str, Any]:
         """Wait for an event, passing over others: each is seen once, in the order they came.

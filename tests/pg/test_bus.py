@@ -26,12 +26,12 @@ async def test_one_connection_listens_and_one_sends(place: Place) -> None:
         assert len(place.pids("ddpcore notify")) == 1
         idle = place.execute(
             "SELECT DISTINCT state, backend_xmin, xact_start FROM pg_stat_activity"
-            " WHERE application_name LIKE 'ddpcore%%' AND datname = current_database()"
+            " WHERE application_name LIKE 'ddpcore%' AND datname = current_database()"
         )
         assert idle == [("idle", None, None)]
-    assert place.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE state <> 'active' AND application_name LIKE 'ddpcore %%' AND datname = current_database()"
-    ) in ([(0,)], [(1,)], [(2,)])
+    async with asyncio.timeout(20):
+        while place.pids("ddpcore listen") or place.pids("ddpcore notify"):
+            await asyncio.sleep(0.01)
 
 
 async def test_savepoints(place: Place) -> None:
@@ -156,7 +156,7 @@ async def test_fences_under_load_of_several_writers(place: Place) -> None:
         for writer in writers:
             writer.start()
         checks = 0
-        while any([writer.is_alive() for writer in writers]):
+        while any(writer.is_alive() for writer in writers):
             with probe.cursor() as cursor:
                 cursor.execute(
                     "SELECT name, max(n) FROM written WHERE n %% 10 <> 0 GROUP BY name", []
@@ -192,7 +192,9 @@ async def test_a_listen_that_hears_nothing_is_refused(pg_cluster, place: Place) 
     other = pg_cluster.createdb("ddpcore_elsewhere")
     try:
         bus = PgBus(place.dsn, notify_dsn=other, self_test_timeout=0.2)
-        with pytest.raises(DDPError, match="LISTEN does not work.*PgBouncer.*direct DSN") as caught:
+        with pytest.raises(
+            DDPError, match=r"LISTEN does not work.*PgBouncer.*direct DSN"
+        ) as caught:
             await bus.start(lambda _: None)
         assert psycopg2.extensions.parse_dsn(place.dsn)["password"] not in str(caught.value)
         assert not bus.connected

