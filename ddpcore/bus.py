@@ -154,9 +154,14 @@ class MemoryBus(Bus):
         loop = asyncio.get_running_loop()
         delivered = loop.create_future()
         # The loop runs callbacks first in, first out: ours is behind theirs.
-        loop.call_soon(delivered.set_result, None)
+        loop.call_soon(_complete, delivered)
         await delivered
 
     def _now(self, change: Change) -> None:
         if self._deliver is not None and change.topic in self._topics:
             self._deliver(change)
+
+
+def _complete(future: asyncio.Future[None]) -> None:
+    if not future.done():  # whoever waited may have been cancelled
+        future.set_result(None)

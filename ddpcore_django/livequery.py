@@ -66,7 +66,7 @@ class QuerySetQuery(LiveQuery):
         self._empty = False
         deferred = queryset.query.deferred_loading
         self.key = (name, type(collection), sql[0], repr(sql[1]), repr(deferred))
-        tables = tables_read(queryset.query)
+        tables = tables_read(queryset.query, alias)
         through = [topic_of(through_of(field)) for field in collection.published_many_to_many()]
         topics = {topic for table in tables if (topic := topic_of_table(table))}
         self.topics = frozenset({self._own_topic, *topics, *through})

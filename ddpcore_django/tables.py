@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import EmptyResultSet
 from django.db.models import ManyToManyField, Model
 from django.db.models.sql.query import Query
 
@@ -40,39 +41,42 @@ def topic_of_table(table: str) -> str | None:
     return _topics_by_table().get(table)
 
 
-def tables_read(query: Query) -> list[str]:
+def tables_read(query: Query, using: str) -> list[str]:
     """The tables a query reads, each as often as it stands in it, subqueries included."""
-    # Compiling settles the joins; before, some are not in the alias map yet.
-    return list(_tables(query, set()))
+    return list(_tables(query, using, set()))
 
 
-def _tables(node: Any, seen: set[int]) -> Iterator[str]:
-    if id(node) in seen:
+def _tables(node: Any, using: str, seen: set[int]) -> Iterator[str]:
+    if node is None or isinstance(node, str | int | float) or id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, Query):
-        for alias, join in node.alias_map.items():
-            if node.alias_refcount.get(alias, 0) and join.table_name is not None:
-                yield join.table_name
-        if node.alias_map == {} and node.model is not None:
-            yield node.model._meta.db_table
-        for part in (node.where, *node.annotations.values(), *node.combined_queries):
-            yield from _tables(part, seen)
-        if isinstance(node.distinct_fields, tuple | list) or node.order_by:
-            for part in node.order_by:
-                yield from _tables(part, seen)
-        return
-    query = getattr(node, "query", None)
-    if isinstance(query, Query):  # querysets, Subquery, Exists
-        yield from _tables(query, seen)
-    for attribute in ("children", "lhs", "rhs"):
-        part = getattr(node, attribute, None)
+        parts: list[Any] = [node.where, *node.annotations.values(), *node.combined_queries]
+        parts += node.order_by
+        yield from _joined(node, using)
+    else:
+        # Querysets, subqueries and Exists have a query, lookups two sides, nodes children,
+        # expressions their sources.
+        parts = [getattr(node, name, None) for name in ("query", "lhs", "rhs")]
+        parts += getattr(node, "children", ())
+        if hasattr(node, "get_source_expressions"):
+            parts += node.get_source_expressions()
+    for part in parts:
         if isinstance(part, list | tuple):
             for each in part:
-                yield from _tables(each, seen)
-        elif part is not None and not isinstance(part, str | int | float):
-            yield from _tables(part, seen)
-    if hasattr(node, "get_source_expressions") and not isinstance(node, Query):
-        for each in node.get_source_expressions():
-            if each is not None:
-                yield from _tables(each, seen)
+                yield from _tables(each, using, seen)
+        else:
+            yield from _tables(part, using, seen)
+
+
+def _joined(query: Query, using: str) -> Iterator[str]:
+    # Some joins come only with the compiling, to a parent's table or for the ordering, and are
+    # taken back after it: hence a clone, and a look at it half-way.
+    clone = query.clone()
+    try:
+        clone.get_compiler(using).pre_sql_setup()
+    except EmptyResultSet:
+        return
+    for alias, join in clone.alias_map.items():
+        if clone.alias_refcount.get(alias) and join.table_name is not None:
+            yield join.table_name
