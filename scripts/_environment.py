@@ -1,10 +1,8 @@
 """What `scripts/demo` and `scripts/test` share: an environment of their own, made when needed.
 
-Standard library only, and nothing that Python 3.7 could not read: an older interpreter must get
-as far as finding a newer one, or saying clearly that there is none.
+Standard library only, and nothing that Python 3.6 could not read (hence the quoted types): an
+older interpreter must get as far as finding a newer one, or saying clearly that there is none.
 """
-
-from __future__ import annotations
 
 import hashlib
 import importlib.util
@@ -41,7 +39,7 @@ def need_python() -> None:
     os.execv(newer, [newer, *sys.argv])  # noqa: S606 - the same script, a newer interpreter
 
 
-def _newest_python() -> str | None:
+def _newest_python() -> "str | None":
     places = os.pathsep.join([os.environ.get("PATH", os.defpath), *_PLACES])
     for minor in range(30, OLDEST[1] - 1, -1):
         found = shutil.which(f"python3.{minor}", path=places)
@@ -51,7 +49,7 @@ def _newest_python() -> str | None:
     return None
 
 
-def _runs(python: str | Path) -> bool:
+def _runs(python: "str | Path") -> bool:
     try:
         done = subprocess.run(
             [str(python), "-c", ""],
@@ -90,7 +88,7 @@ def environment(name: str, extra: str) -> Path:
     return python
 
 
-def _read(stamp: Path) -> dict[str, object]:
+def _read(stamp: Path) -> "dict[str, object]":
     try:
         content = json.loads(stamp.read_text())
     except (OSError, ValueError):
@@ -131,7 +129,10 @@ def _install(python: Path, extra: str) -> None:
     say(f"    done in {time.monotonic() - began:.1f} s")
 
 
-def _run(command: list[str], what: str) -> None:
-    code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+def _run(command: "list[str]", what: str) -> None:
+    try:
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The next run begins where this one left off.")
     if code:
         sys.exit(f"{what} failed (exit code {code}); the reason stands above.")
