@@ -53,8 +53,12 @@ class Collection(APIMixin):
         """`base_qs`, or all rows, as far as this collection publishes them."""
         queryset = self.model._default_manager.all() if base_qs is None else base_qs
         if self.qs_filter is not None:
-            queryset = queryset.filter(self.qs_filter)
-        if self.order_by is not None and not queryset.query.order_by:
+            queryset = _unsliced(queryset).filter(self.qs_filter)
+        if (
+            self.order_by is not None
+            and not queryset.query.order_by
+            and not queryset.query.is_sliced
+        ):
             queryset = queryset.order_by(*self.order_by)
         return queryset
 
@@ -71,7 +75,7 @@ class Collection(APIMixin):
             visible |= Q(**{lookup: user.pk})
         # As a subquery: rows that are visible in several ways must not appear several times.
         pks = self.model._default_manager.filter(visible).values("pk")
-        return queryset.filter(pk__in=pks)
+        return _unsliced(queryset).filter(pk__in=pks)
 
     def published_fields(self) -> list[Field[Any, Any]]:
         """The fields of documents, the primary key left out: it is the id."""
@@ -90,7 +94,8 @@ class Collection(APIMixin):
         """The fields of the document of a row, but for many-to-many ids, which are added later.
 
         Override it to add or drop fields; the values must be what EJSON carries. It is called in
-        a thread. (django-ddp passed a second argument, which is not given any more.)
+        a thread, once for all who watch: it must not depend on who does. (django-ddp passed a
+        second argument, which is not given any more.)
         """
         deferred = obj.get_deferred_fields()
         return {
@@ -135,3 +140,11 @@ class Collection(APIMixin):
                 if all(name != field.attname for field in self.model._meta.concrete_fields):
                     unknown.append(name)
         return unknown
+
+
+def _unsliced(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    # A slice cannot be filtered any more: what may be seen of it is asked around it.
+    if not queryset.query.is_sliced:
+        return queryset
+    around: QuerySet[Any] = queryset.model._default_manager.filter(pk__in=queryset.values("pk"))
+    return around.order_by(*queryset.query.order_by)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
+from django.db.models.query import ModelIterable
 
 from ddpcore.bus import MemoryBus
 from ddpcore.live.query import LiveQuery
@@ -106,6 +107,11 @@ def _live(
         raise TypeError(
             f"A publication's queries are querysets or (queryset, 'collection') pairs, not "
             f"{type(queryset).__name__}."
+        )
+    if not issubclass(queryset._iterable_class, ModelIterable):
+        raise TypeError(
+            "A publication's querysets give rows: leave out .values() and .values_list(). "
+            "To publish some fields, use .only() or .defer()."
         )
     collection = registry.collection_named(name) if name is not None else None
     if collection is None or not issubclass(queryset.model, collection.model):

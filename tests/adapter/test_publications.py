@@ -247,6 +247,20 @@ async def test_who_is_logged_in_decides_what_is_seen(server, shell):
         assert reader.docs("testsite.note") == {}
 
 
+async def test_what_may_be_seen_of_a_slice(server, shell):
+    shell(
+        "from django.contrib.auth.models import User\n"
+        "ann, bob = [User.objects.create_user(n, password='secret') for n in ('ann', 'bob')]\n"
+        "notes = [Note.objects.create(text=u.username, owner=u) for u in (ann, bob, ann)]\n"
+    )
+    async with connect(server.address) as reader:
+        await reader.call("log_in", "ann")
+        await reader.sub("NewestNotes")
+        assert set(reader.docs("testsite.note")) == {"3"}
+        shell("Note.objects.create(text='x', owner=ann)")
+        await reader.until(lambda: set(reader.docs("testsite.note")) == {"3", "4"})
+
+
 async def test_of_users_only_what_is_named(server, shell):
     shell("from django.contrib.auth.models import User; User.objects.create_user('ann')")
     async with connect(server.address) as reader:
@@ -278,6 +292,7 @@ async def test_refusals(server):
             ("AllBooks", ["surplus"], 400),
             ("BooksByAuthorEmail", [], 400),
             ("NoSuch", [], 404),
+            ("Values", [], 500),
         ]:
             id = client.new_id()
             await client.send(msg="sub", id=id, name=name, params=params)

@@ -86,6 +86,14 @@ class MyNotes(Publication):
     queries = [models.Note.objects.all()]
 
 
+class NewestNotes(Publication):
+    queries = [models.Note.objects.order_by("-id")[:2]]
+
+
+class Values(Publication):
+    queries = [models.Note.objects.values("text")]
+
+
 class AllEverything(Publication):
     queries = [models.Everything.objects.all()]
 
@@ -125,7 +133,7 @@ class Nothing(Publication):
 
 published = [
     Author, Book, Tag, Note, Everything, Place, Restaurant, User, Titles, AllBooks,
-    BooksByAuthorEmail, FirstBooks, OnlyTitles, RenamedBooks, UpperTitles, MyNotes, AllEverything,
+    BooksByAuthorEmail, FirstBooks, OnlyTitles, RenamedBooks, UpperTitles, MyNotes, NewestNotes, Values, AllEverything,
     Places, Users, Hidden, ByTag, BusyAuthors, Broken, Nothing,
 ]  # fmt: skip
 
