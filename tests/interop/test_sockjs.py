@@ -1,4 +1,4 @@
-"""SockJS, as its own client and Meteor's speak it: every transport that they know."""
+"""SockJS, as its own client and Meteor's speak it: over the WebSocket transport."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ def read_and_write(client, writer, janet):
     client.until("removed", _id=book)
 
 
-@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "eventsource", "xhr-polling"])
-def test_sockjs_client(launch, writer, janet, transport):
-    client = launch("ddpjs", transport)
+def test_sockjs_client(launch, writer, janet):
+    client = launch("ddpjs", "websocket")
     client.do("connect")
 
     read_and_write(client, writer, janet)
@@ -39,33 +38,11 @@ def test_meteor_starts_with_sockjs_from_another_origin(launch, site, writer, jan
 
 
 @pytest.mark.browser
-def test_meteor_without_websocket_polls(launch, site, writer, janet):
-    client = launch("meteor", site.url, "no-websocket")
-    client.do("connect")
-
-    read_and_write(client, writer, janet)
-
-
-BROWSER_TRANSPORTS = [
-    "websocket",
-    "xhr-streaming",
-    "eventsource",
-    "iframe-eventsource",
-    "htmlfile",
-    "iframe-htmlfile",
-    "xhr-polling",
-    "iframe-xhr-polling",
-    "jsonp-polling",
-]
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("transport", BROWSER_TRANSPORTS)
-def test_sockjs_client_in_a_browser(launch, transport):
+def test_sockjs_client_in_a_browser(launch):
     client = launch("sockjs")
     client.do("connect")
-    client.do("open", transport)
-    client.until("open", transport=transport)
+    client.do("open", "websocket")
+    client.until("open", transport="websocket")
 
     client.do("send", {"msg": "connect", "version": "1", "support": ["1"]})
     client.until("message", msg="connected")
