@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +39,8 @@ def load(target: str) -> Application:
     Raises:
         ddpcore.DDPError: There is no such module, or no server in it.
     """
-    module_name, colon, attribute = target.partition(":")
-    if not colon or not module_name or not attribute:
+    module_name, _, attribute = target.partition(":")
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", target):
         raise DDPError(
             f"A server is named as package.module:server, the second part being the variable in "
             f"the module, not {target!r}."
@@ -47,14 +48,16 @@ def load(target: str) -> Application:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as problem:
-        if problem.name is not None and module_name.startswith(problem.name):
-            raise DDPError(
-                f"There is no module {problem.name!r} here. Run the command where it can be "
-                f"imported, or set PYTHONPATH."
-            ) from problem
-        raise
-    server = getattr(module, attribute, None)
+        if not f"{module_name}.".startswith(f"{problem.name}."):
+            raise  # the module is there, but something that it imports is not
+        raise DDPError(
+            f"There is no module {problem.name!r} here. Run the command where it can be "
+            f"imported, or set PYTHONPATH."
+        ) from problem
+    try:
+        server = getattr(module, attribute)
+    except AttributeError as problem:
+        raise DDPError(f"The module {module_name!r} has no {attribute!r}.") from problem
     if not isinstance(server, Server):
-        what = type(server).__name__ if server is not None else "nothing"
-        raise DDPError(f"{target} is {what}, not a ddpcore.Server.")
+        raise DDPError(f"{target} is no ddpcore.Server, but of type {type(server).__name__}.")
     return Application(server, name=target)

@@ -60,16 +60,19 @@ def plugin_manager(plugins: Iterable[object] = ()) -> pluggy.PluginManager:
     """A manager with the built-in, the installed and the given plugins.
 
     Raises:
-        ddpcore.DDPError: An installed plugin cannot be loaded.
+        ddpcore.DDPError: A plugin cannot be loaded, or has hooks that do not exist.
     """
     manager = pluggy.PluginManager("ddpcore")
     manager.add_hookspecs(hookspecs)
     manager.register(BuiltIn(), "core")
-    for name, plugin in _installed():
-        manager.register(plugin, name)
-    for plugin in plugins:
-        manager.register(plugin)
-    manager.check_pending()
+    try:
+        for name, plugin in _installed():
+            manager.register(plugin, name)
+        for plugin in plugins:
+            manager.register(plugin)
+        manager.check_pending()
+    except (pluggy.PluginValidationError, ValueError) as problem:  # the latter: registered twice
+        raise DDPError(f"A plugin does not fit: {problem}") from problem
     return manager
 
 
@@ -82,8 +85,8 @@ def make_bus(manager: pluggy.PluginManager, url: str) -> Bus:
     bus = manager.hook.ddpcore_bus(url=url)
     if bus is None:
         raise DDPError(
-            f"No bus for {url!r}. Known are memory: (one process) and, with the extra "
-            "ddpcore[pg], postgres://user@host/database."
+            f"No bus for {url.partition('//')[0]!r}. Known are memory: (one process) and, with "
+            "the extra ddpcore[pg], postgres://user@host/database."
         )
     assert isinstance(bus, Bus)
     return bus

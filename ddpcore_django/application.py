@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from django.conf import settings
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
@@ -27,14 +29,25 @@ def from_settings(module: str) -> Application:
     os.environ["DJANGO_SETTINGS_MODULE"] = module
     try:
         django.setup()
+        _enable_loggers()
+        return from_project(name=module)
     except ModuleNotFoundError as problem:
-        if problem.name is not None and module.startswith(problem.name):
-            raise DDPError(
-                f"There are no settings {module!r} here (no module {problem.name!r}). Run the "
-                "command in the directory of manage.py, or set PYTHONPATH."
-            ) from problem
-        raise
-    return from_project(name=module)
+        if not f"{module}.".startswith(f"{problem.name}."):
+            raise  # the settings are there, but something that they name is not
+        raise DDPError(
+            f"There are no settings {module!r} here (no module {problem.name!r}). Run the "
+            "command in the directory of manage.py, or set PYTHONPATH."
+        ) from problem
+    except ImproperlyConfigured as problem:
+        raise DDPError(f"The settings {module!r} are wrong: {problem}") from problem
+
+
+def _enable_loggers() -> None:
+    # By default a LOGGING setting silences all loggers that exist already. Where Django comes
+    # first, as in `manage.py`, these are not ours; here they would be.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("ddpcore") and isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 def from_project(name: str | None = None) -> Application:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
+from io import StringIO
 from pathlib import Path
 
 from ddpcore.application import Application
@@ -35,8 +37,12 @@ def run(options: argparse.Namespace) -> int:
     from ddpcore_tornado.plugin import serve_application
 
     sys.path.insert(0, str(_example()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the directory goes in any case
     with tempfile.TemporaryDirectory(prefix="ddpcore-demo-") as directory:
-        os.environ.setdefault("BOOKSTORE_DB", str(Path(directory) / "bookstore.sqlite3"))
+        # Whatever somebody set for a bookstore of their own is not touched.
+        for name in ("BOOKSTORE_DATABASE", "BOOKSTORE_DEBUG"):
+            os.environ.pop(name, None)
+        os.environ["BOOKSTORE_DB"] = str(Path(directory) / "bookstore.sqlite3")
         application = _bookstore()
         print("The live bookstore: open the address below in a browser.", flush=True)
         return serve_application(application, options)
@@ -51,7 +57,7 @@ def _bookstore() -> Application:
         raise DDPError("The demo needs Django: pip install 'ddpcore[all]'.") from problem
     application = from_settings("mysite.settings")
     call_command("migrate", verbosity=0)
-    call_command("seed_bookstore", verbosity=0)
+    call_command("seed_bookstore", stdout=StringIO())
     application.name = "the live bookstore"
     return application
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ujson
 
-__all__ = ["sockjs_array", "sockjs_close", "sockjs_websocket", "websocket_text"]
+__all__ = ["sockjs_array", "sockjs_farewell", "sockjs_websocket", "websocket_text"]
 
 _FINAL_TEXT = 0x81
 _TWO_BYTES, _EIGHT_BYTES = 126, 127
@@ -33,6 +33,6 @@ def sockjs_websocket(payload: bytes) -> bytes:
     return websocket_text(sockjs_array(payload))
 
 
-def sockjs_close(code: int, reason: str) -> str:
-    """The frame that announces a close to a SockJS client."""
-    return "c" + ujson.dumps([code, reason])
+def sockjs_farewell(code: int, reason: str) -> bytes:
+    """The frame that announces a close to a SockJS client, in a WebSocket text frame."""
+    return websocket_text(b"c" + ujson.dumps([code, reason]).encode())

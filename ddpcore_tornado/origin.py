@@ -7,11 +7,15 @@ browser, from inside a firewall, say, should not be served.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-__all__ = ["Origins"]
+from ddpcore.errors import DDPError
 
+__all__ = ["Origins", "is_readable"]
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/*?#@]+/?", re.IGNORECASE)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -20,9 +24,17 @@ class Origins:
 
     Args:
         allowed: Origins such as ``https://app.example.com``; ``*`` allows all.
+
+    Raises:
+        ddpcore.DDPError: One of them is no origin, and would never match.
     """
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
+        for each in allowed:
+            if each not in ("*", "null") and not _ORIGIN.fullmatch(each):
+                raise DDPError(
+                    f"An origin looks like https://app.example.com, or is * for all, not {each!r}."
+                )
         self._allowed = frozenset(each.rstrip("/").lower() for each in allowed)
 
     def allow(self, origin: str | None, host: str) -> bool:
@@ -32,8 +44,16 @@ class Origins:
         """
         if origin is None or "*" in self._allowed or origin.lower() in self._allowed:
             return True
-        try:
-            page, own = urlsplit(origin).hostname, urlsplit(f"//{host}").hostname
-        except ValueError:
+        if not is_readable(origin) or not is_readable(f"//{host}"):
             return False
+        page, own = urlsplit(origin).hostname, urlsplit(f"//{host}").hostname
         return page == own is not None or (page in _LOOPBACK and own in _LOOPBACK)
+
+
+def is_readable(url: str) -> bool:
+    """Whether `url` can be parsed: Tornado's own look at an Origin fails where it cannot."""
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -36,6 +37,7 @@ def handlers(
         max_message_size: Bytes a message may have; see `MAX_MESSAGE_SIZE`.
     """
     policy = Origins(origins)
+    prefix = re.escape(prefix)
     websocket: dict[str, Any] = {
         "server": server,
         "origins": policy,

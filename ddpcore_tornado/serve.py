@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
 import ssl
 import sys
@@ -14,15 +15,17 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+from tornado.routing import AnyMatches, Rule
 from tornado.web import Application as TornadoApplication
-from tornado.web import FallbackHandler, RequestHandler
-from tornado.wsgi import WSGIContainer
+from tornado.web import RequestHandler
 
 import ddpcore
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
 from ddpcore.plugins import make_bus
+from ddpcore.server import Server
 from ddpcore_tornado.routes import handlers
+from ddpcore_tornado.site import Site
 
 __all__ = ["Binding", "Options", "parse_binding", "serve"]
 
@@ -47,7 +50,7 @@ def parse_binding(text: str) -> Binding:
         ddpcore.DDPError: It is none of these.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise DDPError(f"--bind takes HOST:PORT, such as 127.0.0.1:8000, not {text!r}.")
     return Binding(host.strip("[]"), int(port))
 
@@ -84,39 +87,51 @@ class _NotFound(RequestHandler):
 
 
 async def serve(application: Application, options: Options) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM; a second SIGINT waits for nothing.
 
     Raises:
         ddpcore.DDPError: An address, the certificate or the bus cannot be used.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     server = application.server
     url = _bus_url(application, options)
-    server.bus = make_bus(server.plugins, url)
     tls = _tls(options)
+    threads = ThreadPoolExecutor(options.http_threads, "ddpcore-http")
+    site = Site(application.wsgi, threads) if application.wsgi is not None else None
+    http = HTTPServer(_routes(server, options, site), ssl_options=tls)
+    server.bus = make_bus(server.plugins, url)
     await server.start()
-    site_threads = ThreadPoolExecutor(options.http_threads, "ddpcore-http")
-    http = HTTPServer(_routes(application, options, site_threads), ssl_options=tls)
     try:
-        for binding in _listen(http, options.bind):
+        listening = _listen(http, options.bind)
+        stop = _stop_signal()
+        for binding in listening:
             scheme = "https" if tls else "http"
             print(f"Serving {application.name} on {scheme}://{binding}/", flush=True)
-        print(
-            f"ddpcore {ddpcore.__version__}, bus {_without_password(url)}. Ctrl-C stops.",
-            flush=True,
-        )
+        print(f"ddpcore {ddpcore.__version__}, bus {_shown(url)}. Ctrl-C stops.", flush=True)
         await stop.wait()
         print("Stopping.", flush=True)
     finally:
+        # In this order: while there are HTTP connections, a client could still start the server.
         http.stop()
-        await server.stop()
+        if site is not None:
+            await site.finish()
         await http.close_all_connections()
-        site_threads.shutdown(wait=True, cancel_futures=True)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        await server.stop()
+        threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        # The next Ctrl-C ends the process. SIGTERM will not: supervisors send both at once.
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted)
+    return stop
 
 
 def _bus_url(application: Application, options: Options) -> str:
@@ -131,14 +146,16 @@ def _bus_url(application: Application, options: Options) -> str:
     return application.postgres
 
 
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
-    return f"{scheme}{separator}{user.partition(':')[0]}{at}{place}"
+def _shown(url: str) -> str:
+    # A bus is named by a URL or, for PostgreSQL, by a DSN; a password may stand in several places.
+    url = re.sub(r"(password=)('(?:[^'\\]|\\.)*'|[^\s&]*)", r"\1***", url)
+    return re.sub(r"(://[^/@]*?:)[^/]*(?=@)", r"\1***", url)
 
 
 def _tls(options: Options) -> ssl.SSLContext | None:
     if options.certfile is None:
+        if options.keyfile is not None:
+            raise DDPError("--keyfile needs --certfile, the certificate that the key belongs to.")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
@@ -148,22 +165,17 @@ def _tls(options: Options) -> ssl.SSLContext | None:
     return context
 
 
-def _routes(
-    application: Application, options: Options, threads: ThreadPoolExecutor
-) -> TornadoApplication:
-    rules: list[Any] = list(handlers(application.server, origins=options.origins))
-    if application.wsgi is None:
-        rules.append((r".*", _NotFound))
-    else:
-        site = WSGIContainer(application.wsgi, executor=threads)
-        rules.append((r".*", FallbackHandler, {"fallback": site}))
+def _routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
+    rules: list[Any] = list(handlers(server, origins=options.origins))
+    rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 
 
 def _log_request(handler: RequestHandler) -> None:
     logger.debug(
-        "%d %s %.1f ms",
+        "%d %s %s %.1f ms",
         handler.get_status(),
+        handler.request.method,
         handler.request.uri,
         handler.request.request_time() * 1e3,
     )
@@ -174,9 +186,10 @@ def _listen(http: HTTPServer, bindings: Sequence[Binding]) -> list[Binding]:
     for binding in bindings:
         try:
             sockets = bind_sockets(binding.port, binding.host or None)
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:  # the latter from names that cannot be
+            reason = getattr(problem, "strerror", None) or problem
             raise DDPError(
-                f"Cannot listen on {binding}: {problem.strerror or problem}. "
+                f"Cannot listen on {binding}: {reason}. "
                 "Choose another address with --bind HOST:PORT."
             ) from problem
         http.add_sockets(sockets)
@@ -188,5 +201,8 @@ def run(application: Application, options: Options) -> int:
     """Serve to the end; the exit code."""
     if sys.platform == "win32":
         raise DDPError("ddpcore serve needs a Unix-like system; embed the handlers instead.")
-    asyncio.run(serve(application, options))
+    try:
+        asyncio.run(serve(application, options))
+    except KeyboardInterrupt:  # before there was anything to stop
+        return 130
     return 0

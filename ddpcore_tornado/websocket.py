@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import ujson
@@ -14,8 +15,8 @@ from ddpcore.errors import DDPError
 from ddpcore.server import Server
 from ddpcore.transport import Receiver, Transport, visible_headers
 from ddpcore.wire.frame import Frame
-from ddpcore_tornado.framing import sockjs_close, sockjs_websocket, websocket_text
-from ddpcore_tornado.origin import Origins
+from ddpcore_tornado.framing import sockjs_farewell, sockjs_websocket, websocket_text
+from ddpcore_tornado.origin import Origins, is_readable
 
 __all__ = ["RawWebSocket", "SockJSWebSocket"]
 
@@ -32,7 +33,7 @@ class _Outbox(Transport):
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self.address = handler.request.remote_ip
-        self.headers = visible_headers(handler.request.headers.get_all())
+        self.headers = visible_headers(handler.request.headers.items())
 
     def send(self, frame: Frame) -> None:
         """Send with everything else of this loop turn."""
@@ -45,14 +46,19 @@ class _Outbox(Transport):
     def flush(self) -> None:
         """Hand over what has been gathered."""
         waiting, self._waiting = self._waiting, []
+        if waiting:
+            self.write(b"".join(waiting))
+
+    def write(self, frames: bytes) -> None:
+        """Hand over WebSocket frames, at once."""
         connection = self._handler.ws_connection
-        if not waiting or connection is None or connection.is_closing():
+        if connection is None or connection.is_closing():
             return
         # Frames are ready-made here, so they go to the stream, not through write_message.
         stream = connection.stream
         try:
             if stream is not None:
-                stream.write(b"".join(waiting))
+                stream.write(frames)
         except StreamClosedError:
             self._closed = True
 
@@ -61,7 +67,9 @@ class _Outbox(Transport):
         if not self._closed:
             self.flush()
             self._closed = True
-            self._handler.say_goodbye(code, reason)
+            if self._handler.farewell is not None:
+                self.write(self._handler.farewell(code, reason))
+            self._handler.close(code, reason)
 
     def forget(self) -> None:
         """The client is gone."""
@@ -73,6 +81,8 @@ class _DDPWebSocket(WebSocketHandler):
     """What raw and SockJS WebSockets share."""
 
     framing = staticmethod(websocket_text)
+    greeting: bytes | None = None
+    farewell: Callable[[int, str], bytes] | None = None
 
     def initialize(self, server: Server, origins: Origins, max_message_size: int) -> None:
         """Take what `handlers()` was given."""
@@ -91,19 +101,12 @@ class _DDPWebSocket(WebSocketHandler):
         """See `Origins`."""
         return self._origins.allow(origin, self.request.host)
 
-    async def prepare(self) -> None:
-        """Start the server with its first client."""
-        try:
-            await self._server.start()
-        except DDPError as problem:
-            logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
-            self.set_status(503)
-            self.finish("The live service is not available at present.\n")
-
     def open(self, *_args: str, **_kwargs: str) -> None:
         """Open a session."""
         self.set_nodelay(True)
         self._outbox = _Outbox(self)
+        if self.greeting is not None:
+            self._outbox.write(self.greeting)
         self._receiver = self._server.accept(self._outbox)
 
     def on_message(self, message: str | bytes) -> None:
@@ -119,15 +122,22 @@ class _DDPWebSocket(WebSocketHandler):
             self._receiver.lost()
         self._receiver = self._outbox = None
 
-    def say_goodbye(self, code: int, reason: str) -> None:
-        """Close the socket."""
-        self.close(code, reason)
-
     async def get(self, *args: Any, **kwargs: Any) -> None:
-        """Upgrade, or say what this address is for."""
+        """Upgrade, or say what this address is for. The first client starts the server."""
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
             self.set_status(400)
             self.finish("Not a valid websocket request")
+            return
+        if not is_readable(self.request.headers.get("Origin", "")):
+            self.set_status(403)
+            self.finish("Cross origin websockets not allowed")
+            return
+        try:
+            await self._server.start()
+        except DDPError as problem:
+            logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
+            self.set_status(503)
+            self.finish("The live service is not available at present.\n")
             return
         await super().get(*args, **kwargs)
 
@@ -140,11 +150,8 @@ class SockJSWebSocket(_DDPWebSocket):
     """The WebSocket transport of SockJS: arrays of messages after an opening ``o``."""
 
     framing = staticmethod(sockjs_websocket)
-
-    def open(self, *_args: str, **_kwargs: str) -> None:
-        """Say hello the SockJS way."""
-        self.write_message("o")
-        super().open()
+    greeting = websocket_text(b"o")
+    farewell = staticmethod(sockjs_farewell)
 
     def on_message(self, message: str | bytes) -> None:
         """Take the messages out of their array; a single string will do, too."""
@@ -157,12 +164,7 @@ class SockJSWebSocket(_DDPWebSocket):
         texts = content if isinstance(content, list) else [content]
         if not all(isinstance(text, str) for text in texts):
             self.close(3000, "Broken framing.")
+            self.on_close()  # nothing more of this client counts
             return
         for text in texts:
             super().on_message(text)
-
-    def say_goodbye(self, code: int, reason: str) -> None:
-        """Announce the close, then close."""
-        if self.ws_connection is not None and not self.ws_connection.is_closing():
-            self.write_message(sockjs_close(code, reason))
-        self.close(code, reason)

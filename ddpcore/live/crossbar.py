@@ -9,11 +9,13 @@ across collections.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any
 
 from ddpcore.bus import Bus, BusEvent, Gap
+from ddpcore.errors import DDPError
 from ddpcore.live.document import Step
 from ddpcore.live.observer import ObserveHandle, Observer, Pending
 from ddpcore.live.query import LiveQuery
@@ -50,6 +52,9 @@ class Crossbar:
         self._pump: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
+        # What observers do is nobody's in particular: it must not run with the context variables
+        # of the handler that happened to start it.
+        self._context = contextvars.copy_context()
 
     @property
     def observers(self) -> int:
@@ -65,26 +70,33 @@ class Crossbar:
         Raises:
             Exception: Whatever a query or the bus raised; nothing is watched then.
         """
-        observers = [self._hold(query) for query, _ in wanted]
+        observers: list[Observer] = []
+        handles: list[ObserveHandle] = []
         try:
+            for query, _ in wanted:
+                observers.append(self._hold(query))
             for observer in observers:
                 await asyncio.shield(observer.initialised)
-            handles = [
-                ObserveHandle(observer, take)
-                for observer, (_, take) in zip(observers, wanted, strict=True)
-            ]
+            for observer, (_, take) in zip(observers, wanted, strict=True):
+                handle = ObserveHandle(observer, take)
+                observer.handles[handle] = None
+                handles.append(handle)
             for handle in handles:
-                handle.observer.handles[handle] = None
+                for document in handle.observer.documents.values():
+                    handle.take(Step(None, document))
+        except BaseException:
+            for handle in handles:
+                handle.observer.handles.pop(handle)
+            raise
         finally:
             for observer in observers:
                 observer.waiting -= 1
                 self._discard_unwatched(observer)
-        for handle in handles:
-            for document in handle.observer.documents.values():
-                handle.take(Step(None, document))
         return handles
 
     def _hold(self, query: LiveQuery) -> Observer:
+        if self._stopped:
+            raise DDPError("The server has stopped: nothing can be watched any more.")
         observer = self._observers.get(query.key)
         if observer is None:
             observer = self._observers[query.key] = Observer(query)
@@ -101,6 +113,8 @@ class Crossbar:
 
     def deliver(self, event: BusEvent) -> None:
         """Take an event of the bus."""
+        if self._stopped:
+            return
         self._number += 1
         if isinstance(event, Gap):
             self._on_gap()
@@ -137,6 +151,8 @@ class Crossbar:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for observer in self._observers.values():
+            observer.initialised.cancel()  # those whose task was cancelled before its first step
         self._dirty.clear()
         self._settle()
 
@@ -171,11 +187,13 @@ class Crossbar:
             observers.pop(observer, None)
             if not observers:
                 del self._by_topic[topic]
-                self._spawn(self._unlisten(topic))
+                if not self._stopped:
+                    self._spawn(self._unlisten(topic))
 
     async def _listen(self, topic: str) -> None:
         async with self._listen_lock:
-            if topic not in self._listening:
+            # Who wanted to listen may have left while another topic was waited for.
+            if topic not in self._listening and topic in self._by_topic:
                 await self.bus.subscribe(topic)
                 self._listening.add(topic)
 
@@ -187,7 +205,7 @@ class Crossbar:
 
     def _wake(self) -> None:
         if self._pump is None and not self._stopped:
-            self._pump = asyncio.get_running_loop().create_task(self._rounds())
+            self._pump = self._task(self._rounds())
 
     async def _rounds(self) -> None:
         try:
@@ -208,10 +226,8 @@ class Crossbar:
         steps: list[tuple[int, Observer, str, Step]] = []
         for observer, events, answer in zip(observers, asked, answers, strict=True):
             del observer.pending[: len(events)]
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 self._retry(observer, answer)
-            elif isinstance(answer, BaseException):
-                raise answer
             else:
                 observer.failures = 0
                 steps += [(number, observer, key, step) for number, key, step in answer]
@@ -222,14 +238,14 @@ class Crossbar:
             if not observer.pending:
                 self._dirty.pop(observer, None)
 
-    def _retry(self, observer: Observer, problem: Exception) -> None:
+    def _retry(self, observer: Observer, problem: BaseException) -> None:
         observer.failures += 1
         delay = min(RETRY_FIRST * 2 ** (observer.failures - 1), RETRY_MOST)
         logger.warning(
             "Could not ask the database for %s, trying again in %.1f s: %s",
             observer.query.collection,
             delay,
-            problem,
+            str(problem) or type(problem).__name__,
         )
         # What the lost events said no longer matters: everything is asked again.
         observer.pending = [Pending(self._number, Gap())]
@@ -254,6 +270,9 @@ class Crossbar:
         self._settling = waiting
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work, context=self._context.copy())

@@ -62,8 +62,15 @@ class Observer:
         """Ask the database what `events` did to the result.
 
         Returns:
-            The steps, each with the number of its event and its row key. They are not taken yet.
+            The steps that show, each with the number of its event and its row key. They are not
+            taken yet.
         """
+        steps = await self._steps(events)
+        # Where a document is the same to the last field, everybody keeps the version they have.
+        # Frames are made here and not while steps are taken, which must not fail half-way.
+        return [each for each in steps if each[2].frame is not None]
+
+    async def _steps(self, events: list[Pending]) -> list[tuple[int, str, Step]]:
         rows: dict[str, int] = {}
         everything: int | None = None
         for number, event in events:
@@ -99,11 +106,9 @@ class Observer:
         return steps
 
     def take(self, key: str, step: Step) -> None:
-        """Take one step and pass it on to all who watch, if there is anything to see."""
+        """Take one step and pass it on to all who watch."""
         if step.after is None:
             self.documents.pop(key, None)
-        elif step.frame is None:
-            return  # the same to the last field: keep the version that everybody points to
         else:
             self.documents[key] = step.after
         for handle in list(self.handles):

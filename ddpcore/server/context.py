@@ -81,21 +81,32 @@ class Context:
 
 
 class MethodContext(Context):
-    """The first argument of a method."""
+    """The first argument of a method.
+
+    Attributes:
+        user_changed: Whether the subscriptions are to run again once the handler has returned.
+    """
 
     _item: Invocation
+    user_changed = False
+
+    @property
+    def unblocked(self) -> bool:
+        """Whether `unblock()` was called, or the method is over."""
+        return self._item.unblocked
 
     def set_user_id(self, user_id: str | None) -> Awaitable[None]:
         """Log the connection in as `user_id`, or out (None): all its subscriptions run again.
 
-        In an `async def` handler await it; in a `def` handler it has happened on return.
+        In an `async def` handler await it. In a `def` handler `user_id` is the new one on return;
+        the subscriptions run again when the handler has returned, before its result is sent.
 
         Raises:
             TypeError: Neither a string nor None.
             ddpcore.DDPError: Called after `unblock()`, when other messages may be in the middle
                 of their work for the old user.
         """
-        return self._runtime.wait_on_loop(self._runtime.set_user_id(self._item, user_id))
+        return self._runtime.set_user_id(self, user_id)
 
 
 class PublicationContext(Context):

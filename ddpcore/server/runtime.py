@@ -8,10 +8,12 @@ from another thread is brought there first.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ddpcore.errors import DDPError, MeteorError
@@ -23,7 +25,7 @@ from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationC
 from ddpcore.server.handler import Handler
 from ddpcore.session.machine import Invocation, Session, State, Subscription
 from ddpcore.transport import Transport
-from ddpcore.wire import messages
+from ddpcore.wire import ejson, messages
 from ddpcore.wire.alea import random_id
 from ddpcore.wire.frame import Frame
 
@@ -36,18 +38,38 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# What a handler may raise without ending more than itself: `sys.exit()` in one ends no server.
+FAILURES = (Exception, asyncio.CancelledError, SystemExit)
+
+# Seconds between looks whether the loop that a thread waits for still exists.
+LOOK_AT_LOOP = 1.0
+
+
+def cancelled(problem: BaseException) -> bool:
+    """Whether the running task itself was cancelled, and not something that it awaited."""
+    task = asyncio.current_task()
+    return (
+        isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    )
+
 
 def client_error(problem: BaseException, what: str) -> MeteorError:
     """What the client may know of `problem`; anything it may not goes to the log.
 
     An exception may carry a `sanitized_error`, a `MeteorError` to show in its place.
     """
-    if isinstance(problem, MeteorError):
-        return problem
-    sanitized = getattr(problem, "sanitized_error", None)
-    if isinstance(sanitized, MeteorError):
-        return sanitized
-    logger.error("Exception in %s", what, exc_info=problem)
+    shown: object = problem
+    if not isinstance(shown, MeteorError):
+        shown = getattr(problem, "sanitized_error", None)
+    if isinstance(shown, MeteorError):
+        try:
+            ejson.dump_plain(ejson.plain(shown.as_dict()))
+        except Exception as fault:
+            logger.error("An error raised in %s cannot travel: %s", what, fault, exc_info=problem)  # noqa: TRY400
+        else:
+            return shown
+    elif not cancelled(problem):
+        logger.error("Exception in %s", what, exc_info=problem)
     return MeteorError(500, "Internal server error")
 
 
@@ -64,7 +86,9 @@ class SessionRuntime:
         self.transport = transport
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Handlers start with these context variables, not with those of the handler before.
+        self._context = contextvars.copy_context()
+        self._changing_user = asyncio.Lock()
         self._stop_callbacks: dict[Subscription, list[Callable[[], object]]] = {}
         self._close_callbacks: list[Callable[[], object]] | None = []
         self._handles: dict[Subscription, list[ObserveHandle]] = {}
@@ -109,12 +133,13 @@ class SessionRuntime:
     def opened(self) -> None:
         """The session is connected."""
         self.server.session_opened(self)
-        for handler in self.server.universal:
+        for handler in list(self.server.universal):
             self.start_universal(handler)
 
     def start_universal(self, handler: Handler) -> None:
-        """Start a universal publication on this session."""
-        self.start_subscription(self.machine.start_universal(handler))
+        """Start a universal publication on this session, unless it is over."""
+        if self.machine.state is State.CONNECTED:
+            self.start_subscription(self.machine.start_universal(handler))
 
     def start_method(self, invocation: Invocation) -> None:
         """Run a method's handler."""
@@ -148,17 +173,24 @@ class SessionRuntime:
             handler.check(invocation.params)
             value = await self.server.run(handler, context, invocation.params)
             outcome = messages.result(invocation.id, value)
-        except Exception as problem:
+        except FAILURES as problem:
             shown = client_error(problem, f"method {invocation.name!r}")
             outcome = messages.result_error(invocation.id, shown)
-        self.machine.method_done(invocation, outcome, outstanding=fence.wrote)
-        if fence.wrote:
+            if cancelled(problem):
+                self.machine.method_done(invocation, outcome, outstanding=False)
+                raise
+        if context.user_changed:
+            await self._rerun(self.machine.user_id)
+        wrote = fence.wrote  # looked at once: threads that outlive the method may still write
+        self.machine.method_done(invocation, outcome, outstanding=wrote)
+        if wrote and self.machine.state is State.CONNECTED:
             try:
                 await self.server.crossbar.fence()
             except Exception:
-                # A client without `updated` stays frozen for ever: better too early than never.
                 logger.exception("The write fence of method %r failed", invocation.name)
-            self.machine.method_updated(invocation)
+            finally:
+                # A client without `updated` stays frozen for ever: better too early than never.
+                self.machine.method_updated(invocation)
 
     async def _publish(self, subscription: Subscription, handler: Handler) -> None:
         context = PublicationContext(self, subscription)
@@ -169,8 +201,10 @@ class SessionRuntime:
             if (published or isinstance(published, list | tuple)) and subscription.active:
                 await self._observe(subscription, self._queries(published, handler))
                 self.machine.ready(subscription)
-        except Exception as problem:
+        except FAILURES as problem:
             self.fail_subscription(subscription, problem)
+            if cancelled(problem):
+                raise
         finally:
             self.machine.handler_settled(subscription)
 
@@ -211,40 +245,83 @@ class SessionRuntime:
             name = "universal" if subscription.name is None else repr(subscription.name)
             self.machine.stop(subscription, client_error(problem, f"publication {name}"))
 
-    async def set_user_id(self, invocation: Invocation, user_id: str | None) -> None:
+    def set_user_id(self, context: MethodContext, user_id: str | None) -> Awaitable[None]:
         """Become another user: run all subscriptions again and send the difference.
+
+        From a thread the user is another one at once, and the subscriptions run again when the
+        handler has returned. Were it to wait for them, all threads could be taken by handlers
+        that wait for publications that wait for a thread.
 
         Raises:
             TypeError: The id is neither a string nor None.
             ddpcore.DDPError: The method called `unblock()` before.
         """
+        if threading.get_ident() == self._thread:
+            return self._change_user(context, user_id)
+        self.on_loop(self._change_user_later, context, user_id)
+        return _Done()
+
+    async def _change_user(self, context: MethodContext, user_id: str | None) -> None:
+        self._check_user_change(context, user_id)
+        # In a task of its own, to be carried to its end though the handler may be cancelled.
+        await asyncio.shield(self._spawn(self._rerun(user_id)))
+
+    def _change_user_later(self, context: MethodContext, user_id: str | None) -> None:
+        self._check_user_change(context, user_id)
+        self.machine.user_id = user_id
+        context.user_changed = True
+
+    @staticmethod
+    def _check_user_change(context: MethodContext, user_id: str | None) -> None:
         if user_id is not None and not isinstance(user_id, str):
             raise TypeError(f"A user id is a string or None, not {type(user_id).__name__}.")
-        if invocation.unblocked:
+        if context.unblocked:
             raise DDPError("Can't call set_user_id in a method after calling unblock.")
-        if self.machine.state is not State.CONNECTED:
-            return
-        subscriptions = self.machine.begin_rerun(user_id)
-        await asyncio.gather(*(self._publish(each, self._handler(each)) for each in subscriptions))
-        self.machine.finish_rerun()
+
+    async def _rerun(self, user_id: str | None) -> None:
+        async with self._changing_user:
+            if self.machine.state is not State.CONNECTED:
+                return
+            again = self.machine.begin_rerun(user_id)
+            try:
+                self.server.user_changed(self, user_id)
+                await asyncio.gather(*(self._publish(each, self._handler(each)) for each in again))
+            finally:
+                self.machine.finish_rerun()
 
     # From other threads
 
     def on_loop(self, function: Callable[..., T], *args: Any) -> T:
-        """Call `function` on the event loop and return what it returns, from any thread."""
+        """Call `function` on the event loop and return what it returns, from any thread.
+
+        Raises:
+            ddpcore.DDPError: The loop is gone, and a thread of it still at work.
+        """
         if threading.get_ident() == self._thread:
             return function(*args)
 
-        async def call() -> T:
-            return function(*args)
+        outcome: Future[T] = Future()
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+        def call() -> None:
+            try:
+                outcome.set_result(function(*args))
+            except BaseException as problem:
+                outcome.set_exception(problem)
 
-    def wait_on_loop(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """On the loop: `work`, to be awaited. From a thread: wait for it now."""
-        if threading.get_ident() == self._thread:
-            return work
-        return _Done(asyncio.run_coroutine_threadsafe(work, self._loop).result())
+        try:
+            self._loop.call_soon_threadsafe(call)
+            while True:
+                try:
+                    return outcome.result(LOOK_AT_LOOP)
+                except TimeoutError:
+                    if outcome.done():
+                        raise
+                    if self._loop.is_closed():
+                        break
+        except RuntimeError:
+            if outcome.done() or not self._loop.is_closed():
+                raise
+        raise DDPError("The server has stopped.")
 
     # Callbacks and the end
 
@@ -265,7 +342,7 @@ class SessionRuntime:
     def _run_callback(self, callback: Callable[[], object]) -> None:
         try:
             value = callback()
-            if inspect.iscoroutine(value):
+            if inspect.isawaitable(value):
                 self.server.spawn(value)
         except Exception:
             logger.exception("Exception in a callback of connection %s", self.machine.id)
@@ -282,33 +359,29 @@ class SessionRuntime:
             self._run_callback(callback)
 
     def _set_timer(self) -> None:
-        # One timer per session, moved only when it fires: messages cost no timer work.
-        if self._timer is None and (deadline := self.machine.deadline) is not None:
-            self._timer = self._loop.call_at(deadline, self._tick)
+        # One timer per session. It may fire too early, never too late: so messages, which put
+        # the deadline off, cost no timer work.
+        deadline = self.machine.deadline
+        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         self.machine.tick(self._loop.time())
         self._set_timer()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        # Tasks survive the connection: a method that has begun is run to its end.
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    @property
-    def tasks(self) -> Iterable[asyncio.Task[None]]:
-        """The handlers at work."""
-        return self._tasks
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        # The server's, since a method that has begun is run to its end, connection or not.
+        task = self._loop.create_task(work, context=self._context.copy())
+        self.server.handler_started(task)
+        return task
 
 
-class _Done(Awaitable[T]):
-    """Something to await that has already happened."""
-
-    def __init__(self, value: T) -> None:
-        self._value = value
+class _Done(Awaitable[None]):
+    """Something to await that needs no waiting."""
 
     def __await__(self) -> Any:
         yield from ()
-        return self._value

@@ -6,9 +6,10 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+import threading
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
@@ -26,6 +27,9 @@ __all__ = ["Options", "Server"]
 logger = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# Seconds for what is told to end, and does, to have ended.
+GRACE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,11 @@ class Server:
         self._executor = executor
         self._crossbar: Crossbar | None = None
         self._starting: asyncio.Future[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        # All that have been accepted and are not over, also those that have yet to connect.
+        self._clients: set[SessionRuntime] = set()
+        self._handlers: set[asyncio.Future[Any]] = set()
+        self._callbacks: set[asyncio.Future[Any]] = set()
         self._around = {
             True: self.plugins.hook.ddpcore_around_method,
             False: self.plugins.hook.ddpcore_around_publication,
@@ -152,10 +160,12 @@ class Server:
         """
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._start())
+        starting = self._starting
         try:
-            await asyncio.shield(self._starting)
+            await asyncio.shield(starting)
         except Exception:
-            self._starting = None  # the next client may find the database up again
+            if self._starting is starting:
+                self._starting = None  # the next client may find the database up again
             raise
 
     async def _start(self) -> None:
@@ -169,32 +179,44 @@ class Server:
         """Let running handlers finish, close all connections, and release everything.
 
         Args:
-            patience: Seconds that running handlers get.
+            patience: Seconds that running handlers get, and then the callbacks of the closed
+                connections. What still runs afterwards is cancelled; a thread that still runs
+                is left behind.
         """
-        running = [task for session in self.sessions for task in session.tasks]
-        if running:
-            await asyncio.wait(running, timeout=patience)
-        for session in list(self.sessions):
-            session.machine.close(1001, "Server is going away")
-        for task in list(self._tasks):
-            task.cancel()
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        hung = await _wait(self._handlers, patience)
+        self._stopping = True
+        for client in list(self._clients):
+            client.machine.close(1001, "Server is going away")
+        await _wait((self._handlers | self._callbacks) - hung, patience)
+        if late := self._handlers | self._callbacks:
+            logger.warning("%d handlers do not end: they are cancelled", len(late))
+            for task in late:
+                task.cancel()
+            await _wait(late, GRACE)
         if self._crossbar is not None:
             await self._crossbar.stop()
             await self.bus.stop()
             self._crossbar = None
         if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
+            await _end_threads(self._executor, max(patience, GRACE))
             self._executor = None
         self._starting = None
+        self._stopping = False
 
     def accept(self, transport: Transport) -> Receiver:
         """Open a session for a client that came by `transport`; call it on the event loop.
 
         Raises:
-            ddpcore.DDPError: The server has not been started.
+            ddpcore.DDPError: The server has not been started, or is stopping.
         """
-        _ = self.crossbar
-        return SessionRuntime(self, transport)
+        if self._crossbar is None or self._stopping:
+            raise DDPError("The server is not running: await server.start() first.")
+        client = SessionRuntime(self, transport)
+        self._clients.add(client)
+        return client
 
     async def run(self, handler: Handler, context: Context, params: list[Any]) -> Any:
         """Run a handler, in a thread if it is a plain `def`."""
@@ -216,39 +238,85 @@ class Server:
         """Call a blocking function in one of the server's threads, context variables included."""
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        return await loop.run_in_executor(self._executor, context.run, function, *args)
+        return await loop.run_in_executor(self._executor, context.run, _call, function, *args)
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Awaitable[Any]) -> None:
         """Run `work` in the background; an exception in it is logged."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = asyncio.ensure_future(work)
+        self._callbacks.add(task)
+        task.add_done_callback(self._callbacks.discard)
         task.add_done_callback(_log_failure)
 
     # What sessions say
 
+    def handler_started(self, task: asyncio.Task[None]) -> None:
+        """A handler is at work."""
+        self._handlers.add(task)
+        task.add_done_callback(self._handlers.discard)
+
     def session_opened(self, session: SessionRuntime) -> None:
         """A session has connected."""
         self.sessions.add(session)
-        self.plugins.hook.ddpcore_session_opened(server=self, connection=session.connection)
+        self._tell("ddpcore_session_opened", connection=session.connection)
 
     def session_closed(self, session: SessionRuntime) -> None:
         """A session is over; it may never have connected."""
+        self._clients.discard(session)
         if session in self.sessions:
             self.sessions.discard(session)
-            self.plugins.hook.ddpcore_session_closed(server=self, connection=session.connection)
+            self._tell("ddpcore_session_closed", connection=session.connection)
 
     def user_changed(self, session: SessionRuntime, user_id: str | None) -> None:
         """A session belongs to another user now."""
-        self.plugins.hook.ddpcore_user_changed(
-            server=self, connection=session.connection, user_id=user_id
-        )
+        self._tell("ddpcore_user_changed", connection=session.connection, user_id=user_id)
+
+    def _tell(self, hook: str, **what: Any) -> None:
+        # Plugins are told; whether they can cope is no concern of the session.
+        try:
+            getattr(self.plugins.hook, hook)(server=self, **what)
+        except Exception:
+            logger.exception("Exception in a plugin's %s", hook)
 
     def _gap(self) -> None:
         for callback in self.on_gap:
-            callback()
+            try:
+                callback()
+            except Exception:
+                logger.exception("Exception in a callback of on_gap")
 
 
-def _log_failure(task: asyncio.Task[Any]) -> None:
+async def _wait(tasks: Iterable[asyncio.Future[Any]], patience: float) -> set[asyncio.Future[Any]]:
+    # Those that have not ended in time.
+    tasks = set(tasks)
+    return (await asyncio.wait(tasks, timeout=patience))[1] if tasks else tasks
+
+
+async def _end_threads(executor: Executor, patience: float) -> None:
+    # Not on the loop, since what hangs in a thread may be waiting for the loop.
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def end() -> None:
+        try:
+            executor.shutdown(wait=True, cancel_futures=True)
+        finally:
+            with suppress(RuntimeError):  # the loop has not waited for us and is closed
+                loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=end, name="ddpcore-stop", daemon=True).start()
+    try:
+        async with asyncio.timeout(patience):
+            await ended.wait()
+    except TimeoutError:
+        logger.warning("Handlers in threads do not end: they are left behind")
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return function(*args)
+    except StopIteration as problem:  # no future takes one: whoever awaits it would wait for ever
+        raise RuntimeError("A handler raised StopIteration") from problem
+
+
+def _log_failure(task: asyncio.Future[Any]) -> None:
     if not task.cancelled() and (problem := task.exception()) is not None:
         logger.error("Exception in a callback", exc_info=problem)

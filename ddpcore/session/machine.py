@@ -338,13 +338,15 @@ class Session:
         """End a subscription: its documents go, then its callbacks run, then `nosub`."""
         if not subscription.active:
             return
-        for part in subscription.parts:
-            self.merge_box.drop(part)
-        self._deactivate(subscription)
         if subscription.id is None:
             self.universal.remove(subscription)
         else:
             del self.subscriptions[subscription.id]
+        for part in subscription.parts:
+            self.merge_box.drop(part)
+        self._deactivate(subscription)
+        # One of its callbacks may have closed the connection.
+        if subscription.id is not None and self.state is State.CONNECTED:
             self._effects.send(messages.nosub(subscription.id, problem))
 
     def start_universal(self, handler: object) -> Subscription:
@@ -401,17 +403,22 @@ class Session:
 
         Returns:
             The new subscriptions, whose handlers are to be run. Until `finish_rerun`, data is
-            collected and not sent.
+            collected and not sent. One rerun at a time.
         """
-        named, universal = list(self.subscriptions.values()), list(self.universal)
-        for subscription in named + universal:
-            self._deactivate(subscription)
+        assert self._rerun_ready is None, "a rerun begins before the last one has finished"
+        again = []
+        for old in [*self.subscriptions.values(), *self.universal]:
+            if old.active:  # callbacks of one subscription may stop another,
+                self._deactivate(old)
+                again.append(old.again())
+        if self.state is not State.CONNECTED:  # or close the connection
+            return []
         self.user_id = user_id
         self.merge_box.begin_rerun()
         self._rerun_ready = []
-        self.subscriptions = {old.id: old.again() for old in named if old.id is not None}
-        self.universal = [old.again() for old in universal]
-        return [*self.subscriptions.values(), *self.universal]
+        self.subscriptions = {each.id: each for each in again if each.id is not None}
+        self.universal = [each for each in again if each.id is None]
+        return again
 
     def finish_rerun(self) -> None:
         """Every handler has settled: send the difference, and one `ready` for all."""
@@ -465,5 +472,6 @@ class Session:
         self.universal = []
 
     def _deactivate(self, subscription: Subscription) -> None:
-        subscription.active = False
-        self._effects.stopped(subscription)
+        if subscription.active:
+            subscription.active = False
+            self._effects.stopped(subscription)

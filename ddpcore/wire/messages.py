@@ -102,6 +102,10 @@ def pong(ping: dict[str, Any]) -> Frame:
 def error(reason: str, offending: Any = UNSET) -> Frame:
     """`error`: the client sent something it should not have."""
     message: dict[str, Any] = {"msg": "error", "reason": reason}
+    if isinstance(offending, dict) and isinstance(fields := offending.get("fields"), dict):
+        # What `cleared` was folded into is undefined, which JSON leaves out.
+        told = {name: value for name, value in fields.items() if value is not UNSET}
+        offending = {**offending, "fields": told}
     if offending is not UNSET:
         message["offendingMessage"] = ejson.plain(offending)
     return _frame(message)

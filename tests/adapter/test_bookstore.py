@@ -100,8 +100,7 @@ async def test_a_writer_killed_before_its_commit_sends_nothing(project, shell):
         mark = len(reader.messages)
         victim = project.shell()
         victim(
-            "transaction.set_autocommit(False)\n"
-            "Book.objects.create(title='never', author_id=1)\n"
+            "transaction.set_autocommit(False)\nBook.objects.create(title='never', author_id=1)\n"
         )
         victim.end(signal.SIGKILL)
         shell("Author.objects.create(name='after', email='a@example.org')")

@@ -117,8 +117,7 @@ async def test_the_writers_cost_does_not_grow_with_the_subscribers(project, shel
     for subscribers in (0, 1, 30):
         async with contextlib.AsyncExitStack() as stack:
             readers = [
-                await stack.enter_async_context(connect(server.address))
-                for _ in range(subscribers)
+                await stack.enter_async_context(connect(server.address)) for _ in range(subscribers)
             ]
             for reader in readers:
                 await reader.sub("AllBooks")

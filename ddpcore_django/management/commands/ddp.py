@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import sys
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -25,9 +26,9 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Serve until SIGINT or SIGTERM."""
-        import argparse
-
         try:
-            serve_application(from_project(), argparse.Namespace(**options))
+            code = serve_application(from_project(), Namespace(**options))
         except DDPError as problem:
             raise CommandError(str(problem)) from problem
+        if code:
+            sys.exit(code)

@@ -1,10 +1,10 @@
 """What clients may see and do. This file is all that makes the bookstore live."""
 
 # ruff: noqa: N802  (method names as DDP clients write them)
-from ddpcore_django.api import API, APIMixin, Collection, MeteorError, Publication, api_endpoint
 from django.core.exceptions import ValidationError
 
 from bookstore import models
+from ddpcore_django.api import API, APIMixin, Collection, MeteorError, Publication, api_endpoint
 
 
 class Book(Collection):

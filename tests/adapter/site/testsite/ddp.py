@@ -2,7 +2,15 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models import Count
 
-from ddpcore_django.api import API, APIMixin, Collection, MeteorError, Publication, api_endpoint, this
+from ddpcore_django.api import (
+    API,
+    APIMixin,
+    Collection,
+    MeteorError,
+    Publication,
+    api_endpoint,
+    this,
+)
 from testsite import models
 
 
@@ -117,9 +125,7 @@ class ByTag(Publication):
 
 class BusyAuthors(Publication):
     def get_queries(self, least):
-        return [
-            models.Author.objects.annotate(count=Count("books")).filter(count__gte=least)
-        ]
+        return [models.Author.objects.annotate(count=Count("books")).filter(count__gte=least)]
 
 
 class Broken(Publication):

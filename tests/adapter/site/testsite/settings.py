@@ -18,6 +18,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _url = os.environ.get("TEST_DATABASE", "")
 if _url.startswith("postgres"):
+    INSTALLED_APPS += ["django.contrib.postgres"]
     _parts = urlsplit(_url)
     _query = dict(parse_qsl(_parts.query))
     DATABASES = {
