@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.db.models.query import ModelIterable
 
 from ddpcore.bus import MemoryBus
+from ddpcore.errors import DDPError
 from ddpcore.live.query import LiveQuery
 from ddpcore.server import Context, Server
 from ddpcore_django.capture import captured_topics, memory_buses
@@ -63,7 +64,13 @@ def make_server(registry: Registry = API, **options: Any) -> Server:
 
 def _signature_with_context(function: Endpoint) -> inspect.Signature:
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
-    own = inspect.signature(function)
+    try:
+        # The annotations are read here, where they were written; they are enforced.
+        own = inspect.signature(function, eval_str=True)
+    except NameError as problem:
+        raise DDPError(
+            f"{function.__qualname__} cannot be called by clients: {problem}"
+        ) from problem
     return own.replace(parameters=[context, *own.parameters.values()])
 
 

@@ -13,12 +13,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 STDLIB = set(sys.stdlib_module_names)
 ALLOWED = {
-    "ddpcore": {"ddpcore", "pluggy", "ujson"},
-    "ddpcore_tornado": {"ddpcore_tornado", "ddpcore", "pluggy", "ujson", "tornado"},
-    "ddpcore_pg": {"ddpcore_pg", "ddpcore", "pluggy", "ujson", "psycopg2"},
+    "ddpcore": {"ddpcore", "pluggy", "ujson", "msgspec"},
+    "ddpcore_tornado": {"ddpcore_tornado", "ddpcore", "pluggy", "ujson", "msgspec", "tornado"},
+    "ddpcore_pg": {"ddpcore_pg", "ddpcore", "pluggy", "ujson", "msgspec", "psycopg2"},
     "ddpcore_django": {
         "ddpcore_django", "ddpcore_pg", "ddpcore_tornado", "ddpcore",
-        "pluggy", "ujson", "django", "psycopg2", "tornado",
+        "pluggy", "ujson", "msgspec", "django", "psycopg2", "tornado",
     },
 }  # fmt: skip
 # Tests that others may run on their own classes need what tests need.

@@ -170,8 +170,8 @@ class SessionRuntime:
         fence = WriteFence()
         current_fence.set(fence)  # this task's own; the handler's threads inherit it
         try:
-            handler.check(invocation.params)
-            value = await self.server.run(handler, context, invocation.params)
+            params = handler.bind(invocation.params)
+            value = await self.server.run(handler, context, params)
             outcome = messages.result(invocation.id, value)
         except FAILURES as problem:
             shown = client_error(problem, f"method {invocation.name!r}")
@@ -195,8 +195,9 @@ class SessionRuntime:
     async def _publish(self, subscription: Subscription, handler: Handler) -> None:
         context = PublicationContext(self, subscription)
         try:
-            handler.check(subscription.params)
-            published = await self.server.run(handler, context, subscription.params)
+            # A copy: it may run again, and a handler may change what it is given.
+            params = handler.bind(ejson.clone(subscription.params))
+            published = await self.server.run(handler, context, params)
             # Nothing, or anything else that is false: the handler says ready() itself.
             if (published or isinstance(published, list | tuple)) and subscription.active:
                 await self._observe(subscription, self._queries(published, handler))

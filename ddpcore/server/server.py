@@ -125,7 +125,7 @@ class Server:
         def register(function: F) -> F:
             handler = Handler(name or function.__name__, function)
             if name is None:
-                handler.check(())
+                handler.bind(())
                 self.universal.append(handler)
                 for session in list(self.sessions):
                     session.start_universal(handler)

@@ -530,12 +530,12 @@ def _decode_binary(text: Any) -> bytes:
     """
     if not isinstance(text, str):
         raise EJSONError("Invalid $binary: not a string")
+    if "=" in text[0::4] or "=" in text[1::4]:
+        raise EJSONError("Invalid $binary: padding in the wrong place")
     try:
         return b64decode(text, validate=True)
     except ValueError:  # of which binascii.Error is one; the text may also not be ASCII
         pass
-    if "=" in text[0::4] or "=" in text[1::4]:
-        raise EJSONError("Invalid $binary: padding in the wrong place")
     size = len(text) * 3 // 4 - (len(text) - len(text.rstrip("=")))
     zeroed = _NOT_BASE64.sub("A", text)
     return b64decode(zeroed + "A" * (-len(zeroed) % 4))[:size]

@@ -497,7 +497,7 @@ async def live_through(schedule):
                     world.release(rest[0] % len(world.watching))
                 case "fail":
                     table.failures = rest[0]
-                case "slow":
+                case "slow" if table.gate is None:
                     table.gate = asyncio.Event()
                 case "fast" if table.gate is not None:
                     table.gate.set()
