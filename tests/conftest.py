@@ -16,12 +16,19 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from ddpcore_pg.cluster import Cluster
 
 ASYNC_TIMEOUT = 60.0  # seconds
+
+# Speed is measured in bench/. In CI the same examples come each time: chance finds bugs at the
+# developers' machines, where there is somebody to look at them.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @pytest.hookimpl(tryfirst=True)
