@@ -135,7 +135,7 @@ def test_it_says_what_it_is(metadata: Message) -> None:
 def test_it_needs_little_and_offers_extras(metadata: Message) -> None:
     needed = metadata.get_all("Requires-Dist", [])
     without_extra = {each.split("<")[0].split(">")[0] for each in needed if "extra ==" not in each}
-    assert without_extra == {"pluggy", "ujson"}
+    assert without_extra == {"msgspec", "pluggy", "ujson"}
     extras = set(metadata.get_all("Provides-Extra", []))
     assert extras >= {"tornado", "pg", "django", "all", "test"}
     # Django would silently prefer it to psycopg2.
