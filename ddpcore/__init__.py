@@ -17,6 +17,7 @@ from ddpcore.bus import Bus, BusEvent, Change, Gap, MemoryBus, Op
 from ddpcore.errors import DDPError, MeteorError
 from ddpcore.hookspecs import hookimpl
 from ddpcore.live.document import Document
+from ddpcore.live.fence import WriteFence
 from ddpcore.live.query import LiveQuery
 from ddpcore.server import ConnectionHandle, Context, MethodContext, PublicationContext, Server
 from ddpcore.wire import ejson
@@ -41,6 +42,7 @@ __all__ = [
     "Op",
     "PublicationContext",
     "Server",
+    "WriteFence",
     "ejson",
     "hookimpl",
     "random_id",

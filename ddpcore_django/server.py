@@ -34,6 +34,18 @@ Endpoint = Callable[..., Any]
 class DjangoServer(Server):
     """A server whose threads may use the ORM, and whose memory bus hears of its commits."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(executor=self._database_threads, **options)
+        self.on_gap.append(self._renew)
+
+    def _database_threads(self) -> DatabaseThreads:
+        self._pool = DatabaseThreads(conf().threads)
+        return self._pool
+
+    def _renew(self) -> None:
+        # What cut the bus off from the database may have cut off the threads, too.
+        self._pool.renew()
+
     async def _start(self) -> None:
         await super()._start()
         if isinstance(self.bus, MemoryBus):
@@ -52,9 +64,7 @@ def make_server(registry: Registry = API, **options: Any) -> Server:
         registry: The collections, publications and endpoints.
         options: Passed to `ddpcore.Server`.
     """
-    threads = DatabaseThreads(conf().threads)
-    server = DjangoServer(executor=threads, **options)
-    server.on_gap.append(threads.renew)
+    server = DjangoServer(**options)
     for name, function in registry.methods.items():
         server.method(name)(_method(function))
     for name, publication in registry.publications.items():

@@ -203,6 +203,9 @@ class Cluster:
         if os.geteuid() == 0 and _WHEEL in binaries.parts:
             # The wheel may lie below /root, where `nobody` cannot go.
             binaries = _copy_wheel(binaries, base)
+            for copied in base.rglob("*"):
+                if copied.is_dir():  # so that he may empty them, should he outlive us
+                    self._as_user.give(copied)
         self._binaries = binaries
         secret = base / "password"
         secret.write_text(self._password)

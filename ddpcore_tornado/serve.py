@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import signal
 import ssl
@@ -105,10 +106,10 @@ async def serve(application: Application, options: Options) -> None:
         stop = _stop_signal()
         for binding in listening:
             scheme = "https" if tls else "http"
-            print(f"Serving {application.name} on {scheme}://{binding}/", flush=True)
-        print(f"ddpcore {ddpcore.__version__}, bus {_shown(url)}. Ctrl-C stops.", flush=True)
+            _say(f"Serving {application.name} on {scheme}://{binding}/")
+        _say(f"ddpcore {ddpcore.__version__}, bus {_shown(url)}. Ctrl-C stops.")
         await stop.wait()
-        print("Stopping.", flush=True)
+        _say("Stopping.")
     finally:
         # In this order: while there are HTTP connections, a client could still start the server.
         http.stop()
@@ -117,6 +118,13 @@ async def serve(application: Application, options: Options) -> None:
         await http.close_all_connections()
         await server.stop()
         threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # as in `ddpcore demo | head -1`: nobody reads on, and we serve on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop_signal() -> asyncio.Event:

@@ -52,7 +52,8 @@ class Server:
             Meteor intends); 0: for ever.
         threads: How many `def` handlers may run at once; further ones wait for a thread.
         bus: Where changes of data come from; a `MemoryBus` by default.
-        executor: Runs `def` handlers in place of `threads` threads of the server's own.
+        executor: Makes what runs `def` handlers, at each start, in place of `threads` threads
+            of the server's own.
         plugins: Plugins for this server alone, beside the installed ones.
     """
 
@@ -64,7 +65,7 @@ class Server:
         connect_timeout: float = 45.0,
         threads: int = 8,
         bus: Bus | None = None,
-        executor: Executor | None = None,
+        executor: Callable[[], Executor] | None = None,
         plugins: Iterable[object] = (),
     ) -> None:
         self.options = Options(heartbeat_interval, heartbeat_timeout, connect_timeout, threads)
@@ -75,7 +76,8 @@ class Server:
         self.on_gap: list[Callable[[], None]] = []
         self.sessions: set[SessionRuntime] = set()
         self.plugins = plugin_manager(plugins)
-        self._executor = executor
+        self._make_executor = executor or self._threads
+        self._executor: Executor | None = None
         self._crossbar: Crossbar | None = None
         self._starting: asyncio.Future[None] | None = None
         self._stopping = False
@@ -170,10 +172,13 @@ class Server:
 
     async def _start(self) -> None:
         if self._executor is None:
-            self._executor = ThreadPoolExecutor(self.options.threads, "ddpcore")
+            self._executor = self._make_executor()
         crossbar = Crossbar(self.bus, self._gap)
         await self.bus.start(crossbar.deliver)
         self._crossbar = crossbar
+
+    def _threads(self) -> Executor:
+        return ThreadPoolExecutor(self.options.threads, "ddpcore")
 
     async def stop(self, patience: float = 5.0) -> None:
         """Let running handlers finish, close all connections, and release everything.

