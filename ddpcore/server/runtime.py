@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ddpcore.clock import Timer
 from ddpcore.errors import DDPError, MeteorError
 from ddpcore.live.document import Step
 from ddpcore.live.fence import WriteFence, current_fence
@@ -85,6 +86,7 @@ class SessionRuntime:
         self.server = server
         self.transport = transport
         self._loop = asyncio.get_running_loop()
+        self._clock = server.clock
         self._thread = threading.get_ident()
         # Handlers start with these context variables, not with those of the handler before.
         self._context = contextvars.copy_context()
@@ -92,14 +94,14 @@ class SessionRuntime:
         self._stop_callbacks: dict[Subscription, list[Callable[[], object]]] = {}
         self._close_callbacks: list[Callable[[], object]] | None = []
         self._handles: dict[Subscription, list[ObserveHandle]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         options = server.options
         self.machine = Session(
             random_id(),
             self,
             methods=server.methods,
             publications=server.publications,
-            now=self._loop.time(),
+            now=self._clock.time(),
             heartbeat_interval=options.heartbeat_interval,
             heartbeat_timeout=options.heartbeat_timeout,
             connect_timeout=options.connect_timeout,
@@ -111,7 +113,7 @@ class SessionRuntime:
 
     def receive(self, text: str | bytes) -> None:
         """One message of the client."""
-        self.machine.receive(text, self._loop.time())
+        self.machine.receive(text, self._clock.time())
         self._set_timer()
 
     def lost(self) -> None:
@@ -367,11 +369,11 @@ class SessionRuntime:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._tick)
+        self._timer = self._clock.call_at(deadline, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        self.machine.tick(self._loop.time())
+        self.machine.tick(self._clock.time())
         self._set_timer()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

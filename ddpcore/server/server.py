@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from ddpcore.bus import Bus, MemoryBus
+from ddpcore.clock import Clock, LoopClock
 from ddpcore.errors import DDPError
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.plugins import plugin_manager
@@ -54,6 +55,7 @@ class Server:
         bus: Where changes of data come from; a `MemoryBus` by default.
         executor: Makes what runs `def` handlers, at each start, in place of `threads` threads
             of the server's own.
+        clock: The time, for heartbeats and other deadlines; by default the event loop's.
         plugins: Plugins for this server alone, beside the installed ones.
     """
 
@@ -66,6 +68,7 @@ class Server:
         threads: int = 8,
         bus: Bus | None = None,
         executor: Callable[[], Executor] | None = None,
+        clock: Clock | None = None,
         plugins: Iterable[object] = (),
     ) -> None:
         self.options = Options(heartbeat_interval, heartbeat_timeout, connect_timeout, threads)
@@ -73,6 +76,7 @@ class Server:
         self.publications: dict[str, Handler] = {}
         self.universal: list[Handler] = []
         self.bus: Bus = bus or MemoryBus()
+        self.clock: Clock = clock or LoopClock()
         self.on_gap: list[Callable[[], None]] = []
         self.sessions: set[SessionRuntime] = set()
         self.plugins = plugin_manager(plugins)
