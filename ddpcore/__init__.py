@@ -20,11 +20,21 @@ from ddpcore.live.document import Document
 from ddpcore.live.fence import WriteFence
 from ddpcore.live.query import LiveQuery
 from ddpcore.server import ConnectionHandle, Context, MethodContext, PublicationContext, Server
+from ddpcore.session.strategy import PublicationStrategy
 from ddpcore.wire import ejson
 from ddpcore.wire.alea import random_id, random_secret
 from ddpcore.wire.unset import UNSET
 
+SERVER_MERGE = PublicationStrategy.SERVER_MERGE
+NO_MERGE = PublicationStrategy.NO_MERGE
+NO_MERGE_NO_HISTORY = PublicationStrategy.NO_MERGE_NO_HISTORY
+NO_MERGE_MULTI = PublicationStrategy.NO_MERGE_MULTI
+
 __all__ = [
+    "NO_MERGE",
+    "NO_MERGE_MULTI",
+    "NO_MERGE_NO_HISTORY",
+    "SERVER_MERGE",
     "UNSET",
     "Application",
     "Bus",
@@ -41,6 +51,7 @@ __all__ = [
     "MethodContext",
     "Op",
     "PublicationContext",
+    "PublicationStrategy",
     "Server",
     "WriteFence",
     "ejson",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ddpcore.bus import Bus
     from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationContext
     from ddpcore.server.server import Server
+    from ddpcore.session.strategy import PublicationStrategy
 
 __all__ = ["hookimpl", "hookspec"]
 
@@ -40,6 +41,15 @@ def ddpcore_bus(url: str) -> Bus | None:
     """Make the bus for a URL such as ``memory:``, or return None if the scheme is not yours.
 
     The first result wins.
+    """
+
+
+@hookspec(firstresult=True)
+def ddpcore_publication_strategy(server: Server, collection: str) -> PublicationStrategy | None:
+    """Give the strategy of a collection, or return None if it does not concern you.
+
+    The first result wins, unless `Server.set_publication_strategy` was called. Asked once for
+    each collection, when a client first sees it.
     """
 
 

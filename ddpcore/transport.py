@@ -55,10 +55,13 @@ class Transport(ABC):
     """One client's way in and out.
 
     Attributes:
+        receiver: The session that gets the client's messages, set by `Server.accept`. It becomes
+            another one when the client resumes an earlier session.
         address: The peer's IP address as the socket knows it; None where there is none.
         headers: The visible request headers, see `visible_headers`.
     """
 
+    receiver: Receiver | None = None
     address: str | None = None
     headers: Mapping[str, str] = {}
 
@@ -70,6 +73,14 @@ class Transport(ABC):
     def close(self, code: int, reason: str) -> None:
         """Send what is still waiting, then close with a WebSocket close code. Idempotent."""
 
+    @abstractmethod
+    def pause_reading(self) -> None:
+        """Bring no more messages until `resume_reading`; a few that are on the way may come."""
+
+    @abstractmethod
+    def resume_reading(self) -> None:
+        """Bring messages again."""
+
 
 class MemoryTransport(Transport):
     """A transport that keeps what it is given: for tests and for clients in the same process."""
@@ -79,6 +90,7 @@ class MemoryTransport(Transport):
         self.headers = {}
         self.frames: list[Frame] = []
         self.closed: tuple[int, str] | None = None
+        self.reading = True
 
     def send(self, frame: Frame) -> None:
         """Keep `frame`."""
@@ -89,3 +101,11 @@ class MemoryTransport(Transport):
         """Remember the first close."""
         if self.closed is None:
             self.closed = (code, reason)
+
+    def pause_reading(self) -> None:
+        """Remember it."""
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        """Remember it."""
+        self.reading = True

@@ -13,7 +13,7 @@ from django.db.models.query import ModelIterable
 
 from ddpcore.bus import MemoryBus
 from ddpcore.errors import DDPError
-from ddpcore.live.query import LiveQuery
+from ddpcore.live.query import LiveQuery, MergedQueries
 from ddpcore.server import Context, Server
 from ddpcore_django.capture import captured_topics, memory_buses
 from ddpcore_django.conf import conf
@@ -102,14 +102,14 @@ def _method(function: Endpoint) -> Endpoint:
 
 
 def _publication(server: Server, registry: Registry, publication: Publication) -> Endpoint:
-    def handler(context: Context, /, *params: Any) -> list[LiveQuery]:
+    def handler(context: Context, /, *params: Any) -> MergedQueries:
         current_context.set(context)
         user = lazy_user(context.user_id)
         queries: list[LiveQuery] = []
         for item in publication.get_queries(*params):
             queryset, name = item if isinstance(item, tuple) else (item, None)
             queries.append(_live(server, registry, queryset, name, user))
-        return queries
+        return MergedQueries(queries)  # several querysets of one model are fine, as ever
 
     handler.__signature__ = _signature_with_context(publication.get_queries)  # type: ignore[attr-defined]
     return handler

@@ -41,8 +41,10 @@ class DatabaseThreads(ThreadPoolExecutor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Close every thread's connections, then end the threads."""
         if wait and self._threads:
-            everyone = threading.Barrier(len(self._threads))
-            closing = [super(DatabaseThreads, self).submit(_close, everyone) for _ in self._threads]
+            # No more threads: one that has yet to say that it is idle would get a companion.
+            count = self._max_workers = len(self._threads)
+            everyone = threading.Barrier(count)
+            closing = [super(DatabaseThreads, self).submit(_close, everyone) for _ in range(count)]
             for each in closing:
                 each.result()
         super().shutdown(wait, cancel_futures=cancel_futures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import ujson
@@ -13,7 +13,7 @@ from tornado.websocket import WebSocketHandler
 
 from ddpcore.errors import DDPError
 from ddpcore.server import Server
-from ddpcore.transport import Receiver, Transport, visible_headers
+from ddpcore.transport import Transport, visible_headers
 from ddpcore.wire.frame import Frame
 from ddpcore_tornado.framing import sockjs_farewell, sockjs_websocket, websocket_text
 from ddpcore_tornado.origin import Origins, is_readable
@@ -29,6 +29,7 @@ class _Outbox(Transport):
     def __init__(self, handler: _DDPWebSocket) -> None:
         self._handler = handler
         self._waiting: list[bytes] = []
+        self._paused: asyncio.Event | None = None
         self._framing = handler.framing
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -71,10 +72,32 @@ class _Outbox(Transport):
                 self.write(self._handler.farewell(code, reason))
             self._handler.close(code, reason)
 
+    def pause_reading(self) -> None:
+        """Let the handler take no further message."""
+        self._paused = self._paused or asyncio.Event()
+
+    def resume_reading(self) -> None:
+        """Let it go on."""
+        if self._paused is not None:
+            self._paused.set()
+            self._paused = None
+
+    def readable(self) -> Awaitable[None] | None:
+        """What is to be waited for before the next message; Tornado reads no further meanwhile."""
+        return self._wait() if self._paused is not None else None
+
+    async def _wait(self) -> None:
+        while self._paused is not None:
+            await self._paused.wait()
+
     def forget(self) -> None:
         """The client is gone."""
         self._closed = True
         self._waiting.clear()
+        self.resume_reading()
+        receiver, self.receiver = self.receiver, None
+        if receiver is not None:
+            receiver.lost()
 
 
 class _DDPWebSocket(WebSocketHandler):
@@ -89,7 +112,6 @@ class _DDPWebSocket(WebSocketHandler):
         self._server = server
         self._origins = origins
         self._max_message_size = max_message_size
-        self._receiver: Receiver | None = None
         self._outbox: _Outbox | None = None
 
     @property
@@ -107,20 +129,21 @@ class _DDPWebSocket(WebSocketHandler):
         self._outbox = _Outbox(self)
         if self.greeting is not None:
             self._outbox.write(self.greeting)
-        self._receiver = self._server.accept(self._outbox)
+        self._server.accept(self._outbox)
 
-    def on_message(self, message: str | bytes) -> None:
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Pass a message on."""
-        if self._receiver is not None:
-            self._receiver.receive(message)
+        outbox = self._outbox
+        if outbox is None or outbox.receiver is None:
+            return None
+        outbox.receiver.receive(message)
+        return outbox.readable()
 
     def on_close(self) -> None:
         """The client is gone, or we closed."""
         if self._outbox is not None:
             self._outbox.forget()
-        if self._receiver is not None:
-            self._receiver.lost()
-        self._receiver = self._outbox = None
+            self._outbox = None
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Upgrade, or say what this address is for. The first client starts the server."""
@@ -153,10 +176,10 @@ class SockJSWebSocket(_DDPWebSocket):
     greeting = websocket_text(b"o")
     farewell = staticmethod(sockjs_farewell)
 
-    def on_message(self, message: str | bytes) -> None:
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Take the messages out of their array; a single string will do, too."""
         if not message:
-            return
+            return None
         try:
             content = ujson.loads(message)
         except ValueError:
@@ -165,6 +188,8 @@ class SockJSWebSocket(_DDPWebSocket):
         if not all(isinstance(text, str) for text in texts):
             self.close(3000, "Broken framing.")
             self.on_close()  # nothing more of this client counts
-            return
+            return None
+        readable = None
         for text in texts:
-            super().on_message(text)
+            readable = super().on_message(text)
+        return readable

@@ -120,7 +120,47 @@ def test_it_announces_the_command_and_the_plugins(built: zipfile.ZipFile) -> Non
             "pg": "ddpcore_pg.plugin",
             "django": "ddpcore_django.plugin",
         },
+        "pytest11": {"ddpcore": "ddpcore.testing.pytest_plugin"},
     }
+
+
+USES_FIXTURES = """
+import ddpcore
+
+def test_add(ddp, ddp_clock):
+    server = ddpcore.Server(clock=ddp_clock)
+    server.method("add")(lambda ctx, a, b: a + b)
+    client = ddp.connect(server)
+    assert ddp.run(client.call("add", 1, 2)) == 3
+"""
+
+
+@pytest.mark.parametrize(("option", "word"), [("-q", "1 passed"), ("-pno:ddpcore", "1 error")])
+def test_pytest_finds_its_fixtures(
+    built: zipfile.ZipFile, tmp_path: Path, option: str, word: str
+) -> None:
+    built.extractall(tmp_path / "site")
+    (tmp_path / "test_it.py").write_text(USES_FIXTURES)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-Werror",
+            "-c/dev/null",
+            "--rootdir=.",
+            option,
+            "test_it.py",
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert word in done.stdout, done.stdout + done.stderr
 
 
 def test_it_says_what_it_is(metadata: Message) -> None:

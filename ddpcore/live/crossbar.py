@@ -64,8 +64,9 @@ class Crossbar:
     async def observe(self, wanted: Sequence[tuple[LiveQuery, Take]]) -> list[ObserveHandle]:
         """Watch queries: each `take` gets the current result, then every step, in order.
 
-        The first of equal queries asks the database; the others share its observer. All the
-        current results are handed out in the order given and in one turn of the loop.
+        The first of equal queries asks the database; the others share its observer. What was
+        committed before the call is in the result, also in a shared one, which catches up first.
+        All results are handed out in the order given and in one turn of the loop.
 
         Raises:
             Exception: Whatever a query or the bus raised; nothing is watched then.
@@ -75,8 +76,11 @@ class Crossbar:
         try:
             for query, _ in wanted:
                 observers.append(self._hold(query))
+            shared = [each for each in observers if each.initialised.done()]
             for observer in observers:
                 await asyncio.shield(observer.initialised)
+            if shared:
+                await self.fence()
             for observer, (_, take) in zip(observers, wanted, strict=True):
                 handle = ObserveHandle(observer, take)
                 observer.handles[handle] = None

@@ -62,15 +62,11 @@ class Document:
 
     def updated(self, fields: Mapping[str, Any]) -> Document:
         """The next version: `fields` set, those that are `UNSET` gone, the others as they were."""
-        fragments = dict(self.fragments)
-        for name, value in fields.items():
-            if name == "_id":
-                continue
-            if value is UNSET:
-                fragments.pop(name, None)
-            else:
-                fragments[name] = _fragment(name, value)
-        return Document(self.collection, self.id, fragments)
+        return Step.change(self.collection, self.id, fields).onto(self)
+
+    def joined(self, other: Document) -> Document:
+        """The next version: the fields of `other` set, its own others as they were."""
+        return Document(self.collection, self.id, {**self.fragments, **other.fragments})
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -85,21 +81,46 @@ class Step:
     """The way from one version of a document to the next; either end may be missing.
 
     Every client that takes this step gets the same `frame`.
+
+    Attributes:
+        document: Whichever end exists, the newer first.
     """
 
-    __slots__ = ("_frame", "after", "before")
+    __slots__ = ("_frame", "after", "before", "document")
 
     def __init__(self, before: Document | None, after: Document | None) -> None:
+        document = after or before
+        assert document is not None, "a step has at least one end"
         self.before = before
         self.after = after
+        self.document = document
         self._frame: Frame | bool | None = False  # False: not made yet
 
-    @property
-    def document(self) -> Document:
-        """Whichever end exists, the newer first."""
-        document = self.after or self.before
-        assert document is not None
-        return document
+    @classmethod
+    def change(cls, collection: str, id: str, fields: Mapping[str, Any]) -> Step:  # noqa: A002
+        """The step that says just this, whatever else the document has.
+
+        `fields` are set, those that are `UNSET` cleared.
+
+        Raises:
+            TypeError: A value or a name is nothing EJSON can carry.
+        """
+        cleared = dict.fromkeys(name for name, value in fields.items() if value is UNSET)
+        return cls(Document.of(collection, id, cleared), Document.of(collection, id, fields))
+
+    def onto(self, held: Document | None) -> Document:
+        """What becomes of `held` when all is set and cleared in it that this step sets and clears.
+
+        The step must have an `after`.
+        """
+        before, after = self.before, self.after
+        assert after is not None, "what is removed becomes nothing"
+        if held is None or held is before:
+            return after
+        if before is None:
+            return held.joined(after)
+        kept = {name: text for name, text in held.fragments.items() if name not in before.fragments}
+        return Document(held.collection, held.id, {**kept, **after.fragments})
 
     @property
     def frame(self) -> Frame | None:

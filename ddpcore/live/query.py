@@ -8,7 +8,7 @@ from collections.abc import Collection, Hashable, Mapping
 from ddpcore.bus import Change
 from ddpcore.live.document import Document
 
-__all__ = ["LiveQuery"]
+__all__ = ["LiveQuery", "MergedQueries"]
 
 
 class LiveQuery(ABC):
@@ -42,3 +42,12 @@ class LiveQuery(ABC):
         None, the default: it may affect any of them, and the whole query is asked again.
         """
         return None
+
+
+class MergedQueries(tuple[LiveQuery, ...]):
+    """What a publication returns whose queries may share collections: their documents merge.
+
+    In a plain list two queries of one collection are taken for a mistake, as in Meteor.
+    """
+
+    __slots__ = ()

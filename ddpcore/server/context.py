@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ddpcore.live.document import Document
 from ddpcore.session.machine import Invocation, Subscription
-from ddpcore.wire.alea import RandomStreams
+from ddpcore.transport import Transport
+from ddpcore.wire.alea import RandomStreams, make_rpc_seed
 
 if TYPE_CHECKING:
     from ddpcore.server.runtime import SessionRuntime
@@ -28,8 +29,10 @@ class ConnectionHandle:
     def __init__(self, runtime: SessionRuntime) -> None:
         self._runtime = runtime
         self.id: str = runtime.machine.id
-        self.client_address = runtime.transport.address
         self.headers: Mapping[str, str] = runtime.transport.headers
+        self.client_address = _client_address(
+            runtime.transport, runtime.server.options.forwarded_count
+        )
 
     def close(self) -> None:
         """Close the connection. The client will come back as a new session."""
@@ -90,6 +93,23 @@ class MethodContext(Context):
     _item: Invocation
     user_changed = False
 
+    def call(self, name: str, *params: Any) -> Any:
+        """Call another method of the server, as this caller, within this call.
+
+        It shares the user, the connection and the write fence, and has a random seed of its own,
+        made from this one's. In an `async def` handler await it. A `def` handler gets the result,
+        and may call `def` methods only: its thread cannot wait for the loop.
+
+        Raises:
+            ddpcore.MeteorError: 404, there is no such method; or whatever it raises.
+            ddpcore.DDPError: An `async def` method called by a `def` handler.
+        """
+        return self._runtime.call_within(self, name, params)
+
+    def _within(self, name: str) -> MethodContext:
+        """The context of a method called by this one."""
+        return _NestedContext(self, name)
+
     @property
     def unblocked(self) -> bool:
         """Whether `unblock()` was called, or the method is over."""
@@ -107,6 +127,25 @@ class MethodContext(Context):
                 of their work for the old user.
         """
         return self._runtime.set_user_id(self, user_id)
+
+
+class _NestedContext(MethodContext):
+    """The context of a method that another one called."""
+
+    def __init__(self, outer: MethodContext, name: str) -> None:
+        seed = make_rpc_seed(outer.random, name)
+        # Not the one that holds the client's messages back: unblocking it does nothing.
+        super().__init__(outer._runtime, Invocation(outer._item.id, name, [], seed), seed)
+        self._outer = outer
+
+    @property
+    def unblocked(self) -> bool:
+        """Whether the outermost method was unblocked."""
+        return self._outer.unblocked
+
+    def set_user_id(self, user_id: str | None) -> Awaitable[None]:
+        """See `MethodContext.set_user_id`."""
+        return self._outer.set_user_id(user_id)
 
 
 class PublicationContext(Context):
@@ -174,6 +213,15 @@ class PublicationContext(Context):
         It must not block. What it returns is awaited, if it can be.
         """
         self._runtime.on_loop(self._runtime.add_stop_callback, self._item, callback)
+
+
+def _client_address(transport: Transport, proxies: int) -> str | None:
+    # Each proxy adds at the right whom it heard: what stands further left anybody may have sent
+    # (Meteor 3.0.4, HTTP_FORWARDED_COUNT in `ddp-server/livedata_server.js`).
+    if not proxies:
+        return transport.address
+    path = [each.strip() for each in transport.headers.get("x-forwarded-for", "").split(",")]
+    return path[-proxies] or None if 0 < proxies <= len(path) else None
 
 
 def _text(value: object) -> str:

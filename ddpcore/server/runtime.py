@@ -12,19 +12,20 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ddpcore.clock import Timer
 from ddpcore.errors import DDPError, MeteorError
 from ddpcore.live.document import Step
 from ddpcore.live.fence import WriteFence, current_fence
 from ddpcore.live.observer import ObserveHandle
-from ddpcore.live.query import LiveQuery
+from ddpcore.live.query import LiveQuery, MergedQueries
 from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationContext
 from ddpcore.server.handler import Handler
-from ddpcore.session.machine import Invocation, Session, State, Subscription
+from ddpcore.server.rate_limiter import Call
+from ddpcore.session.machine import Invocation, Session, Subscription
 from ddpcore.transport import Transport
 from ddpcore.wire import ejson, messages
 from ddpcore.wire.alea import random_id
@@ -105,6 +106,10 @@ class SessionRuntime:
             heartbeat_interval=options.heartbeat_interval,
             heartbeat_timeout=options.heartbeat_timeout,
             connect_timeout=options.connect_timeout,
+            grace_period=options.grace_period,
+            grace_queue=options.grace_queue,
+            max_queue=options.max_queue,
+            strategy=server.publication_strategy,
         )
         self.connection = ConnectionHandle(self)
         self._set_timer()
@@ -117,9 +122,9 @@ class SessionRuntime:
         self._set_timer()
 
     def lost(self) -> None:
-        """The client is gone."""
-        self.machine.lost()
-        self._closed()
+        """The client is gone, for now or for good."""
+        self.machine.lost(self._clock.time())
+        self._set_timer()
 
     # What the machine asks for
 
@@ -128,9 +133,37 @@ class SessionRuntime:
         self.transport.send(frame)
 
     def close(self, code: int, reason: str) -> None:
-        """Close the socket; the session is over."""
+        """Close the socket."""
         self.transport.close(code, reason)
-        self._closed()
+
+    def pause_reading(self) -> None:
+        """Bring no more messages for now."""
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Bring messages again."""
+        self.transport.resume_reading()
+
+    def resume(self, session: object, received: object, version: str) -> bool:
+        """The client wants to go on with an earlier session: hand the socket over, if it can."""
+        earlier = self.server.sessions.get(session) if isinstance(session, str) else None
+        if earlier is None:
+            return False
+        if not isinstance(received, int) or not earlier.machine.can_resume(received, version):
+            # Its client will not come back to it. One that still has a socket is left alone.
+            earlier.machine.expire()
+            return False
+        earlier.take_over(self.transport, received)
+        return True
+
+    def take_over(self, transport: Transport, received: int) -> None:
+        """Go on with the client at a new socket; an old one that is half open is closed."""
+        former, self.transport = self.transport, transport
+        former.receiver = None
+        former.close(1000, "Normal closure")
+        transport.receiver = self
+        self.machine.resume(received, self._clock.time())
+        self._set_timer()
 
     def opened(self) -> None:
         """The session is connected."""
@@ -140,7 +173,7 @@ class SessionRuntime:
 
     def start_universal(self, handler: Handler) -> None:
         """Start a universal publication on this session, unless it is over."""
-        if self.machine.state is State.CONNECTED:
+        if self.machine.open:
             self.start_subscription(self.machine.start_universal(handler))
 
     def start_method(self, invocation: Invocation) -> None:
@@ -172,6 +205,7 @@ class SessionRuntime:
         fence = WriteFence()
         current_fence.set(fence)  # this task's own; the handler's threads inherit it
         try:
+            await self._admit("method", invocation.name, invocation.params)
             params = handler.bind(invocation.params)
             value = await self.server.run(handler, context, params)
             outcome = messages.result(invocation.id, value)
@@ -185,7 +219,7 @@ class SessionRuntime:
             await self._rerun(self.machine.user_id)
         wrote = fence.wrote  # looked at once: threads that outlive the method may still write
         self.machine.method_done(invocation, outcome, outstanding=wrote)
-        if wrote and self.machine.state is State.CONNECTED:
+        if wrote and self.machine.open:
             try:
                 await self.server.crossbar.fence()
             except Exception:
@@ -194,9 +228,39 @@ class SessionRuntime:
                 # A client without `updated` stays frozen for ever: better too early than never.
                 self.machine.method_updated(invocation)
 
-    async def _publish(self, subscription: Subscription, handler: Handler) -> None:
+    def call_within(self, outer: MethodContext, name: str, params: Sequence[Any]) -> Any:
+        """Run a method for another one; see `MethodContext.call`."""
+        handler = self.server.methods.get(name)
+        if handler is None:
+            raise MeteorError(404, f"Method '{name}' not found")
+        context = outer._within(name)
+        own = handler.bind(ejson.clone(list(params)))
+        if threading.get_ident() == self._thread:
+            return self._run_within(handler, context, own)
+        if handler.is_async:
+            raise DDPError(
+                f"{name!r} is an async def method: call it from an async def handler, with await."
+            )
+        return ejson.clone(handler.function(context, *own))
+
+    async def _run_within(self, handler: Handler, context: MethodContext, params: list[Any]) -> Any:
+        return ejson.clone(await self.server.run(handler, context, params))
+
+    async def _admit(self, kind: Literal["method", "subscription"], name: str, params: Any) -> None:
+        if limiter := self.server.rate_limiter:
+            connection = self.connection
+            call = Call(
+                kind, name, self.machine.user_id, connection.id, connection.client_address, params
+            )
+            await limiter.check(call)
+
+    async def _publish(
+        self, subscription: Subscription, handler: Handler, *, again: bool = False
+    ) -> None:
         context = PublicationContext(self, subscription)
         try:
+            if subscription.name is not None and not again:
+                await self._admit("subscription", subscription.name, subscription.params)
             # A copy: it may run again, and a handler may change what it is given.
             params = handler.bind(ejson.clone(subscription.params))
             published = await self.server.run(handler, context, params)
@@ -218,6 +282,8 @@ class SessionRuntime:
         if isinstance(published, list | tuple) and all(
             isinstance(each, LiveQuery) for each in published
         ):
+            if not isinstance(published, MergedQueries):
+                _check_collections(published)
             return list(published)
         raise TypeError(
             f"Publication {handler.name!r} returned {type(published).__name__}; it may return a "
@@ -283,12 +349,14 @@ class SessionRuntime:
 
     async def _rerun(self, user_id: str | None) -> None:
         async with self._changing_user:
-            if self.machine.state is not State.CONNECTED:
+            if not self.machine.open:
                 return
             again = self.machine.begin_rerun(user_id)
             try:
                 self.server.user_changed(self, user_id)
-                await asyncio.gather(*(self._publish(each, self._handler(each)) for each in again))
+                await asyncio.gather(
+                    *(self._publish(each, self._handler(each), again=True) for each in again)
+                )
             finally:
                 self.machine.finish_rerun()
 
@@ -350,7 +418,8 @@ class SessionRuntime:
         except Exception:
             logger.exception("Exception in a callback of connection %s", self.machine.id)
 
-    def _closed(self) -> None:
+    def ended(self) -> None:
+        """The session is over."""
         callbacks, self._close_callbacks = self._close_callbacks, None
         if callbacks is None:
             return
@@ -381,6 +450,17 @@ class SessionRuntime:
         task = self._loop.create_task(work, context=self._context.copy())
         self.server.handler_started(task)
         return task
+
+
+def _check_collections(queries: Sequence[LiveQuery]) -> None:
+    # Texts as in Meteor 3.0.4 (`ddp-server/livedata_server.js`).
+    seen: set[str] = set()
+    for query in queries:
+        if query.collection in seen:
+            raise ValueError(
+                f"Publish function returned multiple cursors for collection {query.collection}"
+            )
+        seen.add(query.collection)
 
 
 class _Done(Awaitable[None]):

@@ -20,7 +20,9 @@ from ddpcore.live.crossbar import Crossbar
 from ddpcore.plugins import plugin_manager
 from ddpcore.server.context import Context, MethodContext
 from ddpcore.server.handler import Handler
+from ddpcore.server.rate_limiter import ACCOUNT_METHODS, RateLimiter, add_account_rules
 from ddpcore.server.runtime import SessionRuntime
+from ddpcore.session.strategy import PublicationStrategy, server_merge
 from ddpcore.transport import Receiver, Transport
 
 __all__ = ["Options", "Server"]
@@ -40,7 +42,11 @@ class Options:
     heartbeat_interval: float
     heartbeat_timeout: float
     connect_timeout: float
+    grace_period: float
+    grace_queue: int
+    max_queue: int
     threads: int
+    forwarded_count: int
 
 
 class Server:
@@ -51,7 +57,15 @@ class Server:
         heartbeat_timeout: Seconds a client may take to answer one (Meteor's 15).
         connect_timeout: Seconds a socket may stay open without a `connect` message (45, what
             Meteor intends); 0: for ever.
+        grace_period: Seconds a session goes on without its client, which may come back and resume
+            it (Meteor's 15); 0: not at all.
+        grace_queue: Frames kept for such a client, both of those sent last, which may be lost, and
+            of those it was not there for (Meteor's 100). One more ends the session.
+        max_queue: Messages of one client that may wait for their turn (100); beyond, its socket
+            is not read, so a flood stays with who makes it.
         threads: How many `def` handlers may run at once; further ones wait for a thread.
+        forwarded_count: How many proxies stand before the server and add to `X-Forwarded-For`. A
+            client's address is the one so far from the right; 0: the peer of the socket.
         bus: Where changes of data come from; a `MemoryBus` by default.
         executor: Makes what runs `def` handlers, at each start, in place of `threads` threads
             of the server's own.
@@ -65,20 +79,36 @@ class Server:
         heartbeat_interval: float = 15.0,
         heartbeat_timeout: float = 15.0,
         connect_timeout: float = 45.0,
+        grace_period: float = 15.0,
+        grace_queue: int = 100,
+        max_queue: int = 100,
         threads: int = 8,
+        forwarded_count: int = 0,
         bus: Bus | None = None,
         executor: Callable[[], Executor] | None = None,
         clock: Clock | None = None,
         plugins: Iterable[object] = (),
     ) -> None:
-        self.options = Options(heartbeat_interval, heartbeat_timeout, connect_timeout, threads)
+        self.options = Options(
+            heartbeat_interval,
+            heartbeat_timeout,
+            connect_timeout,
+            grace_period,
+            grace_queue,
+            max_queue,
+            threads,
+            forwarded_count,
+        )
         self.methods: dict[str, Handler] = {}
         self.publications: dict[str, Handler] = {}
         self.universal: list[Handler] = []
+        self._strategies: dict[str, PublicationStrategy] = {}
         self.bus: Bus = bus or MemoryBus()
         self.clock: Clock = clock or LoopClock()
+        self.rate_limiter = RateLimiter(self.clock.time)
+        self._account_rules = False
         self.on_gap: list[Callable[[], None]] = []
-        self.sessions: set[SessionRuntime] = set()
+        self.sessions: dict[str, SessionRuntime] = {}
         self.plugins = plugin_manager(plugins)
         self._make_executor = executor or self._threads
         self._executor: Executor | None = None
@@ -117,6 +147,9 @@ class Server:
             if handler.name in self.methods:
                 raise DDPError(f"A method named {handler.name!r} is already defined.")
             self.methods[handler.name] = handler
+            if handler.name in ACCOUNT_METHODS and not self._account_rules:
+                self._account_rules = True
+                add_account_rules(self.rate_limiter)
             return function
 
         return register
@@ -133,7 +166,7 @@ class Server:
             if name is None:
                 handler.bind(())
                 self.universal.append(handler)
-                for session in list(self.sessions):
+                for session in list(self.sessions.values()):
                     session.start_universal(handler)
             elif name in self.publications:
                 raise DDPError(f"A publication named {name!r} is already defined.")
@@ -142,6 +175,33 @@ class Server:
             return function
 
         return register
+
+    def set_publication_strategy(self, collection: str, strategy: PublicationStrategy) -> None:
+        """Say how much is remembered of what clients have of `collection`.
+
+        It concerns clients that do not see the collection yet. It overrules plugins.
+
+        Raises:
+            ddpcore.DDPError: There is no such strategy.
+        """
+        self._strategies[collection] = PublicationStrategy.check(collection, strategy)
+
+    def publication_strategy(self, collection: str) -> PublicationStrategy:
+        """The strategy of `collection`: as it was set, or as a plugin wants it, or SERVER_MERGE.
+
+        Raises:
+            ddpcore.DDPError: A plugin wants one that does not exist.
+        """
+        if collection in self._strategies:
+            return self._strategies[collection]
+        hook = self.plugins.hook.ddpcore_publication_strategy
+        if not hook.get_hookimpls():  # collections may be many, named by handlers at will
+            return server_merge(collection)
+        wanted = hook(server=self, collection=collection)
+        if wanted is None:
+            wanted = server_merge(collection)
+        wanted = PublicationStrategy.check(collection, wanted)
+        return self._strategies.setdefault(collection, wanted)
 
     # Running
 
@@ -223,7 +283,7 @@ class Server:
         """
         if self._crossbar is None or self._stopping:
             raise DDPError("The server is not running: await server.start() first.")
-        client = SessionRuntime(self, transport)
+        client = transport.receiver = SessionRuntime(self, transport)
         self._clients.add(client)
         return client
 
@@ -265,14 +325,13 @@ class Server:
 
     def session_opened(self, session: SessionRuntime) -> None:
         """A session has connected."""
-        self.sessions.add(session)
+        self.sessions[session.machine.id] = session
         self._tell("ddpcore_session_opened", connection=session.connection)
 
     def session_closed(self, session: SessionRuntime) -> None:
         """A session is over; it may never have connected."""
         self._clients.discard(session)
-        if session in self.sessions:
-            self.sessions.discard(session)
+        if self.sessions.pop(session.machine.id, None) is not None:
             self._tell("ddpcore_session_closed", connection=session.connection)
 
     def user_changed(self, session: SessionRuntime, user_id: str | None) -> None:

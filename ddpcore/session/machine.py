@@ -3,10 +3,10 @@
 It does no I/O: it never awaits, reads a clock or draws a random number. Whoever drives it (the
 runtime, a test, a fuzzer) says what time it is and carries out the `Effects`.
 
-The life of a session::
-
-    NEW ──connect──► CONNECTED ──close, silence, lost socket──► CLOSED
-     └───────────────refused version, no connect in time──────────┘
+The life of a session is the table in `ddpcore.session.transitions`; docs/architecture.md draws it.
+A session whose client is gone goes on for a while (`grace_period`): handlers run to their end, and
+what they send waits. A client that returns and says how many frames it got is given the others
+(Meteor 3.5; see `ddpcore.session.backlog`).
 
 Messages of a connected session wait in a queue and are taken one at a time: a method or a
 subscription holds the queue until its handler settles or calls `unblock()`. Pings pass by.
@@ -16,28 +16,22 @@ Behaviour and texts are those of Meteor 3.0.4 (`ddp-server/livedata_server.js`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container
-from enum import Enum, auto
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Protocol
 
-from ddpcore.errors import DDPError, MeteorError
+from ddpcore.errors import MeteorError
 from ddpcore.live.document import Document, Step
+from ddpcore.session.backlog import Backlog
 from ddpcore.session.heartbeat import Beat, Heartbeat
 from ddpcore.session.mergebox import MergeBox, Part
+from ddpcore.session.strategy import PublicationStrategy, server_merge
+from ddpcore.session.transitions import Event, State, after
 from ddpcore.wire import messages
 from ddpcore.wire.frame import Frame
 
 __all__ = ["Effects", "Invocation", "Session", "State", "Subscription"]
 
 NORMAL_CLOSURE = (1000, "Normal closure")
-
-
-class State(Enum):
-    """Where a session stands."""
-
-    NEW = auto()
-    CONNECTED = auto()
-    CLOSED = auto()
 
 
 class Invocation:
@@ -112,6 +106,18 @@ class Effects(Protocol):
     def opened(self) -> None:
         """The session is connected: start the universal publications."""
 
+    def ended(self) -> None:
+        """The session is over."""
+
+    def resume(self, session: object, received: object, version: str) -> bool:
+        """A client wants to go on with another session: whether that one has taken over."""
+
+    def pause_reading(self) -> None:
+        """Bring no more messages of the client for now: too many wait."""
+
+    def resume_reading(self) -> None:
+        """Bring messages again."""
+
     def start_method(self, invocation: Invocation) -> None:
         """Run a method's handler; then call `method_done`."""
 
@@ -134,6 +140,10 @@ class Session:
         heartbeat_interval: Seconds between pings of a silent client; 0: none.
         heartbeat_timeout: Seconds to wait for life after a ping.
         connect_timeout: Seconds a socket may stay without `connect`; 0: for ever.
+        grace_period: Seconds that a session waits for a client that is gone; 0: not at all.
+        grace_queue: Frames kept for it, of those sent last and of those that wait.
+        max_queue: Messages of the client that may wait before no more are read.
+        strategy: Gives the publication strategy of a collection.
     """
 
     def __init__(
@@ -147,6 +157,10 @@ class Session:
         heartbeat_interval: float = 15.0,
         heartbeat_timeout: float = 15.0,
         connect_timeout: float = 45.0,
+        grace_period: float = 15.0,
+        grace_queue: int = 100,
+        max_queue: int = 100,
+        strategy: Callable[[str], PublicationStrategy] = server_merge,
     ) -> None:
         self.id = id
         self.state = State.NEW
@@ -154,13 +168,23 @@ class Session:
         self.user_id: str | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.universal: list[Subscription] = []
-        self.merge_box = MergeBox(effects.send)
+        self.merge_box = MergeBox(self._send, strategy)
         self._effects = effects
         self._methods = methods
         self._publications = publications
         self._queue: deque[dict[str, Any]] = deque()
         self._blocker: Invocation | Subscription | None = None
         self._advancing = False
+        self._max_queue = max_queue
+        self._reading = True
+        # Calls that have not been answered whole, by the client's id.
+        self._running: dict[str, Invocation] = {}
+        self._backlog = Backlog(grace_queue if grace_period else 0)
+        self._grace_period = grace_period
+        self._grace_ends: float | None = None
+        self._leaving = False
+        # What a returned client may ask again, though it is being answered already.
+        self._repeated: set[tuple[str, str] | None] = set()
         # Not None while subscriptions are run again for another user: those ready meanwhile.
         self._rerun_ready: list[str] | None = None
         self._heartbeat_interval = heartbeat_interval
@@ -168,34 +192,58 @@ class Session:
         self._heartbeat: Heartbeat | None = None
         self._connect_deadline = now + connect_timeout if connect_timeout else None
 
+    @property
+    def open(self) -> bool:
+        """Whether the session goes on, its client present or expected back."""
+        return self.state is State.CONNECTED or self.state is State.DETACHED
+
+    def _send(self, frame: Frame) -> None:
+        if self.state is State.CONNECTED:
+            self._backlog.sending(frame)
+            self._effects.send(frame)
+        elif self.state is State.DETACHED and not self._backlog.hold(frame):
+            self._end(Event.OVERFLOW)
+
     # In: messages
 
     def receive(self, text: str | bytes, now: float) -> None:
         """Take one message of the client."""
-        if self.state is State.CLOSED:
+        if self.state is State.CLOSED or self.state is State.DETACHED:
             return
         if self._heartbeat is not None:
             self._heartbeat.seen()
         try:
             message = messages.parse(text)
         except messages.Malformed as problem:
-            self._effects.send(problem.frame)
+            self._answer(problem.frame)
             return
         kind = message["msg"]
         if self.state is State.NEW:
             if kind == "connect":
                 self._connect(message, now)
             else:
-                self._effects.send(messages.error("Must connect first", message))
+                self._answer(messages.error("Must connect first", message))
         elif kind == "connect":
-            self._effects.send(messages.error("Already connected", message))
+            self._send(messages.error("Already connected", message))
         elif kind == "ping" and self.version != "pre1":
             self._effects.send(messages.pong(message))
         elif kind == "pong" and self.version != "pre1":
             pass
-        else:
+        elif kind == "disconnect":
+            self._leaving = True
+        elif not self._repeats(message):
             self._queue.append(message)
+            if len(self._queue) >= self._max_queue and self._reading:
+                self._reading = False
+                self._effects.pause_reading()
             self._advance()
+
+    def _answer(self, frame: Frame) -> None:
+        # Before `connected` nothing counts: the client starts to count there.
+        if self.state is State.NEW:
+            self._effects.send(frame)
+        else:
+            self._send(frame)
 
     def _connect(self, message: dict[str, Any], now: float) -> None:
         version, support = message.get("version"), message.get("support")
@@ -210,16 +258,22 @@ class Session:
             chosen = next((item for item in support if item in messages.VERSIONS), chosen)
         if not offered or chosen != version:
             self._effects.send(messages.failed(chosen))
-            self._end()
             self._effects.close(*NORMAL_CLOSURE)
+            self._end(Event.REFUSE)
             return
-        self.state = State.CONNECTED
+        if self._effects.resume(message.get("session"), message.get("receivedCount"), chosen):
+            self._end(Event.HAND_OVER)  # the client has gone over, with its socket
+            return
         self.version = chosen
-        self._connect_deadline = None
-        if chosen != "pre1":
-            self._heartbeat = Heartbeat(self._heartbeat_interval, self._heartbeat_timeout, now)
-        self._effects.send(messages.connected(self.id))
+        self._start(Event.CONNECT, now)
+        self._send(messages.connected(self.id))
         self._effects.opened()
+
+    def _start(self, event: Event, now: float) -> None:
+        self._move(event)
+        self._connect_deadline = self._grace_ends = None
+        if self.version != "pre1":
+            self._heartbeat = Heartbeat(self._heartbeat_interval, self._heartbeat_timeout, now)
 
     def _advance(self) -> None:
         # A handler may settle inside its start: the loop below then simply goes on.
@@ -227,8 +281,11 @@ class Session:
             return
         self._advancing = True
         try:
-            while self._queue and self._blocker is None and self.state is State.CONNECTED:
+            while self._queue and self._blocker is None and self.open:
                 self._dispatch(self._queue.popleft())
+                if not self._reading and len(self._queue) <= self._max_queue // 2:
+                    self._reading = True
+                    self._effects.resume_reading()
         finally:
             self._advancing = False
 
@@ -241,7 +298,7 @@ class Session:
             case "unsub":
                 self._unsub(message)
             case _:
-                self._effects.send(messages.error("Bad request", message))
+                self._send(messages.error("Bad request", message))
 
     def _method(self, message: dict[str, Any]) -> None:
         id, name = message.get("id"), message.get("method")  # noqa: A001
@@ -252,41 +309,49 @@ class Session:
             and isinstance(params, list)
             and isinstance(seed, str)
         ):
-            self._effects.send(messages.error("Malformed method invocation", message))
+            self._send(messages.error("Malformed method invocation", message))
             return
         if name not in self._methods:
             problem = MeteorError(404, f"Method '{name}' not found")
-            self._effects.send(messages.result_error(id, problem))
-            self._effects.send(messages.updated(id))
+            self._send(messages.result_error(id, problem))
+            self._send(messages.updated(id))
             return
         self._blocker = invocation = Invocation(id, name, params, seed or None)
+        self._running[id] = invocation
         self._effects.start_method(invocation)
 
     def _sub(self, message: dict[str, Any]) -> None:
         id, name, params = message.get("id"), message.get("name"), message.get("params", [])  # noqa: A001
         if not (isinstance(id, str) and isinstance(name, str) and isinstance(params, list)):
-            self._effects.send(messages.error("Malformed subscription", message))
+            self._send(messages.error("Malformed subscription", message))
             return
         if name not in self._publications:
             problem = MeteorError(404, f"Subscription '{name}' not found")
-            self._effects.send(messages.nosub(id, problem))
+            self._send(messages.nosub(id, problem))
             return
         if id in self.subscriptions:
             return
         self._blocker = self.subscriptions[id] = subscription = Subscription(id, name, params)
         self._effects.start_subscription(subscription)
 
+    def _repeats(self, message: dict[str, Any]) -> bool:
+        if not self._repeated or (asked := _about(message)) not in self._repeated:
+            return False
+        # Once: a client asks again but one time after it has returned, and not for what it ended.
+        self._repeated.discard(asked)
+        return bool(message["msg"] != "unsub")
+
     def _unsub(self, message: dict[str, Any]) -> None:
         if "id" not in message:
-            self._effects.send(messages.nosub())
+            self._send(messages.nosub())
             return
         id = message["id"]  # noqa: A001
         if not isinstance(id, str):
-            self._effects.send(messages.error("Malformed unsubscription", message))
+            self._send(messages.error("Malformed unsubscription", message))
         elif id in self.subscriptions:
             self.stop(self.subscriptions[id])
         else:
-            self._effects.send(messages.nosub(id))
+            self._send(messages.nosub(id))
 
     # In: completions
 
@@ -307,16 +372,16 @@ class Session:
             outstanding: Whether data it caused is still on its way: then `updated` follows by
                 `method_updated`. Otherwise it goes out first, as in Meteor.
         """
-        if self.state is State.CONNECTED:
-            if not outstanding:
-                self._effects.send(messages.updated(invocation.id))
-            self._effects.send(outcome)
+        if not outstanding:
+            self._running.pop(invocation.id, None)
+            self._send(messages.updated(invocation.id))
+        self._send(outcome)
         self.unblock(invocation)
 
     def method_updated(self, invocation: Invocation) -> None:
         """All data the method caused has been sent."""
-        if self.state is State.CONNECTED:
-            self._effects.send(messages.updated(invocation.id))
+        self._running.pop(invocation.id, None)
+        self._send(messages.updated(invocation.id))
 
     def handler_settled(self, subscription: Subscription) -> None:
         """A publication's handler returned or failed, and its first data has been sent."""
@@ -332,7 +397,7 @@ class Session:
         if self._rerun_ready is not None:
             self._rerun_ready.append(subscription.id)
         else:
-            self._effects.send(messages.ready([subscription.id]))
+            self._send(messages.ready([subscription.id]))
 
     def stop(self, subscription: Subscription, problem: MeteorError | None = None) -> None:
         """End a subscription: its documents go, then its callbacks run, then `nosub`."""
@@ -346,8 +411,8 @@ class Session:
             self.merge_box.drop(part)
         self._deactivate(subscription)
         # One of its callbacks may have closed the connection.
-        if subscription.id is not None and self.state is State.CONNECTED:
-            self._effects.send(messages.nosub(subscription.id, problem))
+        if subscription.id is not None:
+            self._send(messages.nosub(subscription.id, problem))
 
     def start_universal(self, handler: object) -> Subscription:
         """Open a universal subscription; the caller runs its handler."""
@@ -360,41 +425,32 @@ class Session:
     def added(self, subscription: Subscription, document: Document) -> None:
         """A low-level publication adds a document; fields it published before stay."""
         if subscription.active:
-            held = subscription.part.get(document.collection, document.id)
-            if held is not None:
-                merged = {**held.fragments, **document.fragments}
-                document = Document(document.collection, document.id, merged)
-            self.merge_box.apply(subscription.part, Step(held, document))
+            self.merge_box.say(subscription.part, Step(None, document))
 
     def changed(
         self,
         subscription: Subscription,
         collection: str,
         id: str,  # noqa: A002
-        fields: dict[str, Any],
+        fields: Mapping[str, Any],
     ) -> None:
         """A low-level publication changes fields; `UNSET` clears one.
 
         Raises:
-            ddpcore.DDPError: This subscription never added the document.
+            ddpcore.DDPError: This subscription never added the document, and must have.
         """
         if subscription.active:
-            held = subscription.part.get(collection, id)
-            if held is None:
-                raise DDPError(f"Could not find element with id {id} to change")
-            self.merge_box.apply(subscription.part, Step(held, held.updated(fields)))
+            self.merge_box.say(subscription.part, Step.change(collection, id, fields))
 
     def removed(self, subscription: Subscription, collection: str, id: str) -> None:  # noqa: A002
         """A low-level publication removes a document.
 
         Raises:
-            ddpcore.DDPError: This subscription never added it.
+            ddpcore.DDPError: This subscription never added it, and must have.
         """
         if subscription.active:
-            held = subscription.part.get(collection, id)
-            if held is None:
-                raise DDPError(f"Removed nonexistent document {id}")
-            self.merge_box.apply(subscription.part, Step(held, None))
+            gone = Step(Document(collection, id, {}), None)
+            self.merge_box.say(subscription.part, gone)
 
     # In: another user
 
@@ -411,7 +467,7 @@ class Session:
             if old.active:  # callbacks of one subscription may stop another,
                 self._deactivate(old)
                 again.append(old.again())
-        if self.state is not State.CONNECTED:  # or close the connection
+        if not self.open:  # or close the connection
             return []
         self.user_id = user_id
         self.merge_box.begin_rerun()
@@ -423,55 +479,125 @@ class Session:
     def finish_rerun(self) -> None:
         """Every handler has settled: send the difference, and one `ready` for all."""
         ready, self._rerun_ready = self._rerun_ready, None
-        if self.state is not State.CONNECTED:
+        if not self.open:
             return
         self.merge_box.finish_rerun()
         if ready := [id for id in ready or () if id in self.subscriptions]:  # noqa: A001
-            self._effects.send(messages.ready(ready))
+            self._send(messages.ready(ready))
 
-    # In: the clock and the end
+    # In: the clock, the socket's end and the client's return
 
     @property
     def deadline(self) -> float | None:
         """When `tick` must be called next, in seconds of the clock; None: never."""
-        if self.state is State.NEW:
-            return self._connect_deadline
+        match self.state:
+            case State.NEW:
+                return self._connect_deadline
+            case State.DETACHED:
+                return self._grace_ends
         return self._heartbeat.deadline if self._heartbeat is not None else None
 
     def tick(self, now: float) -> None:
-        """Look at the clock: ping a silent client, leave a dead one."""
-        if self.state is State.NEW:
-            if self._connect_deadline is not None and now >= self._connect_deadline:
-                self.close(1000, "No connect message in time")
-            return
-        beat = self._heartbeat.tick(now) if self._heartbeat is not None else Beat.NOTHING
+        """Look at the clock: ping a silent client, leave a dead one, give up an absent one."""
+        match self.state:
+            case State.NEW if _is_past(self._connect_deadline, now):
+                self._effects.close(1000, "No connect message in time")
+                self._end(Event.TIMEOUT)
+            case State.DETACHED if _is_past(self._grace_ends, now):
+                self._end(Event.EXPIRE)
+            case State.CONNECTED if self._heartbeat is not None:
+                self._beat(self._heartbeat, now)
+
+    def _beat(self, heartbeat: Heartbeat, now: float) -> None:
+        if not self._reading:  # a client that nobody listens to is not silent
+            heartbeat.seen()
+        beat = heartbeat.tick(now)
         if beat is Beat.PING:
             self._effects.send(messages.PING)
         elif beat is Beat.DEAD:
-            self.close(*NORMAL_CLOSURE)
+            self._effects.close(*NORMAL_CLOSURE)
+            self.lost(now)
 
     def close(self, code: int = 1000, reason: str = "Normal closure") -> None:
-        """End the session from this side. Idempotent."""
+        """End the session from this side, for good. Idempotent."""
         if self.state is not State.CLOSED:
-            self._end()
             self._effects.close(code, reason)
+            self._end(Event.CLOSE)
 
-    def lost(self) -> None:
-        """The socket is gone. Idempotent."""
-        if self.state is not State.CLOSED:
-            self._end()
+    def lost(self, now: float) -> None:
+        """The socket is gone: wait for the client's return, if it may. Idempotent."""
+        if self.state is State.CONNECTED and self._grace_period and not self._leaving:
+            self._move(Event.LOSE)
+            self._heartbeat = None
+            self._grace_ends = now + self._grace_period
+        elif self.state is not State.DETACHED:
+            self._end(Event.LEAVE)
 
-    def _end(self) -> None:
-        self.state = State.CLOSED
+    def can_resume(self, received: object, version: str) -> bool:
+        """Whether a client that got so many frames can go on with this session."""
+        return (
+            self.open
+            and not self._leaving
+            and self._grace_period > 0
+            and self.version == version
+            and self._backlog.covers(received)
+        )
+
+    def resume(self, received: int, now: float) -> None:
+        """The client is back, at a new socket: go on. `can_resume` has said that it may.
+
+        Methods and subscriptions that it asks again, not knowing better, are not run again.
+        """
+        again = self._backlog.resume(received)
+        self._repeated = {
+            *(frame.about for frame in again),
+            *(("method", id) for id in self._running),  # noqa: A001
+            *(("sub", id) for id in self.subscriptions),  # noqa: A001
+            *(_about(message) for message in self._queue),
+        }
+        self._repeated.discard(None)  # about nothing that is asked again
+        self._start(Event.RESUME, now)
+        self._send(messages.connected(self.id))
+        for frame in again:
+            self._send(frame)
+        if not self._reading:
+            self._effects.pause_reading()
+
+    def expire(self) -> None:
+        """Its client is gone for good: end, if it was waited for."""
+        if self.state is State.DETACHED:
+            self._end(Event.EXPIRE)
+
+    def _move(self, event: Event) -> None:
+        self.state = after(self.state, event)
+
+    def _end(self, event: Event) -> None:
+        if self.state is State.CLOSED:
+            return
+        self._move(event)
         self._queue.clear()
         self._heartbeat = None
-        self._connect_deadline = None
         for subscription in [*self.subscriptions.values(), *self.universal]:
             self._deactivate(subscription)
         self.subscriptions = {}
         self.universal = []
+        self._effects.ended()
 
     def _deactivate(self, subscription: Subscription) -> None:
         if subscription.active:
             subscription.active = False
             self._effects.stopped(subscription)
+
+
+def _about(message: dict[str, Any]) -> tuple[str, str] | None:
+    """Which method or subscription a message is about; compare `Frame.about`."""
+    match message:
+        case {"msg": "method", "id": str(id)}:
+            return "method", id
+        case {"msg": "sub" | "unsub", "id": str(id)}:
+            return "sub", id
+    return None
+
+
+def _is_past(deadline: float | None, now: float) -> bool:
+    return deadline is not None and now >= deadline

@@ -6,14 +6,24 @@ documents with several contributors get a `_Merged` record with Meteor's field p
 contributed a field first is seen until it takes the field back (Meteor 3.0.4,
 `ddp-server/livedata_server.js`, SessionDocumentView).
 
-Whatever happens, what is sent is the difference between what the client had and should have.
+Whatever happens, what is sent is the difference between what the client had and should have;
+unless the collection has another strategy than SERVER_MERGE, see `ddpcore.session.strategy`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from ddpcore.live.document import Document, Step
+from ddpcore.session.strategy import (
+    ForgetfulView,
+    PublicationStrategy,
+    SharedView,
+    UnmergedView,
+    View,
+    held_by,
+    server_merge,
+)
 from ddpcore.wire.frame import Frame
 
 __all__ = ["MergeBox", "Part"]
@@ -72,31 +82,79 @@ class _Merged:
         return self.visible
 
 
-class _View:
-    """One collection as the client sees it."""
+class MergedView(View):
+    """SERVER_MERGE: the client has one version, put together from all subscriptions."""
 
-    __slots__ = ("merged", "parts")
+    __slots__ = ("merged",)
 
-    def __init__(self) -> None:
-        self.parts: dict[Part, dict[str, Document]] = {}
+    def __init__(self, collection: str) -> None:
+        super().__init__(collection)
         self.merged: dict[str, _Merged] = {}
 
-    def other_holder(self, part: Part, id: str) -> tuple[Part, Document] | None:  # noqa: A002
+    def apply(self, part: Part, step: Step) -> Step | None:
+        """Let `part` take `step`; return the step from what the client had to what it should have.
+
+        Where the part did not hold the step's `before`, the way is made from what it held.
+        """
+        id, after = step.document.id, step.after  # noqa: A001
+        own = self.parts.get(part)
+        if own is None:
+            own = self.own(part)
+        held = own.get(id)
+        if held is None and after is None:
+            return None
+        merged = self.merged.get(id)
+        if merged is None and held is None and (other := self._other_holder(part, id)):
+            merged = self.merged[id] = _Merged(*other)
+        if after is None:
+            del own[id]
+        else:
+            own[id] = after
+        if merged is None:
+            return step if held is step.before else Step(held, after)
+        had = merged.visible
+        merged.take(part, held, after)
+        should = merged.show(self.collection, id)
+        if after is None:
+            self._unmerge(id)
+        return Step(had, should)
+
+    def say(self, part: Part, step: Step) -> Step | None:
+        """Take what is said of a document that the part has, or adds; other fields stay."""
+        held = held_by(part, step)
+        return self.apply(part, Step(held, None if step.after is None else step.onto(held)))
+
+    def visible(self) -> dict[str, Document]:
+        """What the client has."""
+        merged = self.merged
+        return {
+            id: merged[id].visible if id in merged else document
+            for documents in self.parts.values()
+            for id, document in documents.items()  # noqa: A001
+        }
+
+    def again(self, had: Document, should: Document) -> Step:
+        """The difference: what the client has is known."""
+        return Step(had, should)
+
+    def _other_holder(self, part: Part, id: str) -> tuple[Part, Document] | None:  # noqa: A002
         for other, documents in self.parts.items():
             if other is not part and (document := documents.get(id)) is not None:
                 return other, document
         return None
 
-    def visible(self) -> Iterator[tuple[str, Document]]:
-        merged = self.merged
-        seen = set()
-        for documents in self.parts.values():
-            for id, document in documents.items():  # noqa: A001
-                if id not in merged:
-                    yield id, document
-                elif id not in seen:
-                    seen.add(id)
-                    yield id, merged[id].visible
+    def _unmerge(self, id: str) -> None:  # noqa: A002
+        # Back to one contributor: its own document is what the client sees.
+        if sum(id in documents for documents in self.parts.values()) < 2:
+            del self.merged[id]
+
+
+_VIEWS: dict[PublicationStrategy, type[View]] = {
+    PublicationStrategy.SERVER_MERGE: MergedView,
+    PublicationStrategy.NO_MERGE: UnmergedView,
+    PublicationStrategy.NO_MERGE_NO_HISTORY: ForgetfulView,
+    PublicationStrategy.NO_MERGE_MULTI: SharedView,
+}
 
 
 class MergeBox:
@@ -104,96 +162,95 @@ class MergeBox:
 
     Args:
         send: Takes each frame the client must get, in order.
+        strategy: Gives the strategy of a collection. It is asked when the client first sees the
+            collection.
     """
 
-    __slots__ = ("_before", "_send", "_views")
+    __slots__ = ("_before", "_late", "_send", "_strategy", "_views")
 
-    def __init__(self, send: Callable[[Frame], None]) -> None:
+    def __init__(
+        self,
+        send: Callable[[Frame], None],
+        strategy: Callable[[str], PublicationStrategy] = server_merge,
+    ) -> None:
         self._send = send
-        self._views: dict[str, _View] = {}
-        # While subscriptions are run again for another user: what the client had. Nothing is
-        # sent in the meantime.
-        self._before: dict[str, dict[str, Document]] | None = None
+        self._strategy = strategy
+        self._views: dict[str, View] = {}
+        # While subscriptions are run again for another user: what the client had, and what it is
+        # to be told verbatim afterwards. Nothing is sent in the meantime.
+        self._before: dict[str, View] | None = None
+        self._late: list[tuple[View, Step]] = []
 
     def apply(self, part: Part, step: Step) -> None:
-        """Let `part` take `step`; send what changes for the client, which may be nothing.
+        """Let `part` take a live query's `step`; send what the client must know, if anything."""
+        collection = step.document.collection
+        view = self._views.get(collection) or self._open(collection)
+        self._tell(view, view.apply(part, step))
 
-        Where the part did not hold the step's `before`, the way is made from what it held.
+    def say(self, part: Part, step: Step) -> None:
+        """Let `part` take a step that a publication made by hand; see `View.say`.
+
+        Raises:
+            ddpcore.DDPError: The part never added what it changes or removes, and must have.
         """
-        document = step.document
-        collection, id = document.collection, document.id  # noqa: A001
-        view = self._views.get(collection)
-        if view is None:
-            view = self._views[collection] = _View()
-        own = view.parts.get(part)
-        if own is None:
-            own = view.parts[part] = part.documents[collection] = {}
-        held, after = own.get(id), step.after
-        if held is None and after is None:
-            return
-        merged = view.merged.get(id)
-        if merged is None and held is None and (other := view.other_holder(part, id)):
-            merged = view.merged[id] = _Merged(*other)
-        if after is None:
-            del own[id]
-        else:
-            own[id] = after
-        if merged is None:
-            self._emit(step if held is step.before else Step(held, after))
-        else:
-            had = merged.visible
-            merged.take(part, held, after)
-            should = merged.show(collection, id)
-            if after is None:
-                self._unmerge(view, id)
-            self._emit(Step(had, should))
+        collection = step.document.collection
+        view = self._views.get(collection) or self._open(collection)
+        self._tell(view, view.say(part, step))
 
     def drop(self, part: Part) -> None:
         """Take back everything `part` contributes, in the order it came."""
-        for collection, documents in list(part.documents.items()):
-            for document in list(documents.values()):
-                self.apply(part, Step(document, None))
+        for collection in list(part.documents):
             view = self._views[collection]
-            del view.parts[part]
+            for step in view.drop(part):
+                self._tell(view, step)
             if not view.parts:
                 del self._views[collection]
         part.documents.clear()
 
     def begin_rerun(self) -> None:
         """Forget all parts, remember what the client has, and send nothing for now."""
-        self._before = {name: dict(view.visible()) for name, view in self._views.items()}
-        self._views = {}
+        self._before, self._views = self._views, {}
 
     def finish_rerun(self) -> None:
         """Send the difference between what the client had and what it should have now.
 
         In the order of Meteor 3.0.4 (`diff-sequence/diff.js`): known collections first, in each
-        the changed and removed documents, then the new ones; then new collections.
+        the changed and removed documents, then the new ones; then new collections. At last what
+        was said meanwhile of collections whose strategy tells it verbatim.
         """
         before, self._before = self._before or {}, None
-        after = {name: dict(view.visible()) for name, view in self._views.items()}
-        for name, had in before.items():
-            should = after.pop(name, {})
+        for name in {**before, **self._views}:
+            view = before.get(name) or self._views[name]
+            had = view.visible() if name in before else {}
+            should = self.documents(name)
             for id, document in had.items():  # noqa: A001
-                self._emit(Step(document, should.get(id)))
-            for id, document in should.items():  # noqa: A001
-                if id not in had:
-                    self._emit(Step(None, document))
-        for should in after.values():
-            for document in should.values():
-                self._emit(Step(None, document))
+                after = should.get(id)
+                self._tell(view, view.again(document, after) if after else Step(document, None))
+            if not view.verbatim:
+                for id, document in should.items():  # noqa: A001
+                    if id not in had:
+                        self._tell(view, Step(None, document))
+        late, self._late = self._late, []
+        for view, step in late:
+            self._tell(view, step)
 
     def documents(self, collection: str) -> dict[str, Document]:
         """What the client sees of a collection: id → document. For tests and inspection."""
         view = self._views.get(collection)
-        return dict(view.visible()) if view else {}
+        return view.visible() if view else {}
 
-    def _emit(self, step: Step) -> None:
-        if self._before is None and (frame := step.frame) is not None:
-            self._send(frame)
+    def _open(self, collection: str) -> View:
+        # Who runs subscriptions again keeps the strategy, so that both views are of one kind.
+        before = self._before.get(collection) if self._before else None
+        kind = type(before) if before else _VIEWS[self._strategy(collection)]
+        view = self._views[collection] = kind(collection)
+        return view
 
-    @staticmethod
-    def _unmerge(view: _View, id: str) -> None:  # noqa: A002
-        # Back to one contributor: its own document is what the client sees.
-        if sum(id in documents for documents in view.parts.values()) < 2:
-            del view.merged[id]
+    def _tell(self, view: View, step: Step | None) -> None:
+        if step is None:
+            return
+        if self._before is None:
+            if (frame := step.frame) is not None:
+                self._send(frame)
+        elif view.verbatim:
+            self._late.append((view, step))

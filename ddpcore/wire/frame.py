@@ -12,12 +12,18 @@ class Frame:
 
     Transports wrap a frame in their own framing (a WebSocket header, a SockJS array). The frame
     remembers what each of them made of it, so a thousand receivers cost one wrapping.
+
+    Attributes:
+        data: The text.
+        about: Which method ("method", id), subscription ("sub", id) or session ("connected", "")
+            it answers; None for all others.
     """
 
-    __slots__ = ("_wrapped", "data")
+    __slots__ = ("_wrapped", "about", "data")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, about: tuple[str, str] | None = None) -> None:
         self.data = data
+        self.about = about
         self._wrapped: dict[Callable[[bytes], bytes], bytes] | None = None
 
     def wrapped(self, framing: Callable[[bytes], bytes]) -> bytes:

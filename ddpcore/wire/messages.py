@@ -76,8 +76,8 @@ def _names(cleared: Any) -> list[str]:
     return cleared
 
 
-def _frame(message: dict[str, Any]) -> Frame:
-    return Frame(ejson.dump_plain(message).encode("ascii"))
+def _frame(message: dict[str, Any], about: tuple[str, str] | None = None) -> Frame:
+    return Frame(ejson.dump_plain(message).encode("ascii"), about)
 
 
 PING = _frame({"msg": "ping"})
@@ -86,7 +86,7 @@ PONG = _frame({"msg": "pong"})
 
 def connected(session: str) -> Frame:
     """`connected`: the session lives."""
-    return _frame({"msg": "connected", "session": session})
+    return _frame({"msg": "connected", "session": session}, ("connected", ""))
 
 
 def failed(version: str) -> Frame:
@@ -119,17 +119,19 @@ def result(id: str, value: Any = UNSET) -> Frame:  # noqa: A002
     """
     start = f'{{"msg":"result","id":{ejson.dump_plain(id)}'
     end = "}" if value is UNSET else f',"result":{ejson.dumps(value)}}}'
-    return Frame((start + end).encode("ascii"))
+    return Frame((start + end).encode("ascii"), ("method", id))
 
 
 def result_error(id: str, problem: MeteorError) -> Frame:  # noqa: A002
     """`result` of a method that failed."""
-    return _frame({"msg": "result", "id": id, "error": ejson.plain(problem.as_dict())})
+    return _frame(
+        {"msg": "result", "id": id, "error": ejson.plain(problem.as_dict())}, ("method", id)
+    )
 
 
 def updated(id: str) -> Frame:  # noqa: A002
     """`updated`: all data this method caused has been sent."""
-    return _frame({"msg": "updated", "methods": [id]})
+    return _frame({"msg": "updated", "methods": [id]}, ("method", id))
 
 
 def ready(ids: Sequence[str]) -> Frame:
@@ -144,4 +146,4 @@ def nosub(id: Any = UNSET, problem: MeteorError | None = None) -> Frame:  # noqa
         message["id"] = id
     if problem is not None:
         message["error"] = ejson.plain(problem.as_dict())
-    return _frame(message)
+    return _frame(message, ("sub", id) if isinstance(id, str) else None)

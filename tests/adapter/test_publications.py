@@ -197,6 +197,18 @@ async def test_other_collection_names_and_several_collections_on_one_model(serve
         await reader.until(lambda: reader.docs("library")["1"]["title"] == "two")
 
 
+async def test_052_several_querysets_of_one_model_merge(server, shell):
+    shell(
+        "a = Author.objects.create(name='a', email='a@example.org')\n"
+        "for title in ('one', 'two'): Book.objects.create(title=title, author=a)\n"
+    )
+    async with connect(server.address) as reader:
+        sub = await reader.sub("BooksTwice")
+        assert {row["title"] for row in reader.docs("testsite.book").values()} == {"one", "two"}
+        await reader.unsub(sub)
+        assert reader.docs("testsite.book") == {}
+
+
 async def test_a_row_with_a_parent_appears_in_both_collections(server, shell):
     async with connect(server.address) as reader:
         await reader.sub("Places")

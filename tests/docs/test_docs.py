@@ -3,12 +3,15 @@
 Every block of Python in README.md, CONTRIBUTING.md and docs/ is compiled. Beyond that:
 
 - The blocks of docs/python.md are one program, which is run; then its `main()` is.
+- The blocks of docs/testing.md are one test file, which is run; that for Django is run as the
+  tests of the example.
 - A block that begins with ``# bookstore/ddp.py`` is run in the place of that file of the example.
 """
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import dataclasses
 import inspect
 import json
@@ -23,7 +26,7 @@ from typing import Any
 import pytest
 
 import ddpcore
-from ddpcore import cli, hookspecs
+from ddpcore import cli, hookspecs, testing
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -114,6 +117,61 @@ async def test_the_page_on_plain_python_runs() -> None:
     changed = await client.get("changed")
     assert (changed["fields"], changed["cleared"]) == ({"ticks": 1}, ["note"])
     await server.stop()
+
+
+async def test_the_page_on_testing_runs() -> None:
+    program: dict[str, Any] = {"__name__": "docs"}
+    for block in blocks(DOCS / "testing.md"):
+        if not block.text.startswith("# bookstore/"):
+            exec(block.code(), program)
+    tests = {key: value for key, value in program.items() if key.startswith("test_")}
+    assert len(tests) >= 4
+    for test in tests.values():
+        if inspect.iscoroutinefunction(test):
+            await test()
+        else:
+            await asyncio.to_thread(run_with_fixtures, test)
+
+
+def run_with_fixtures(test: Any) -> None:
+    with testing.Runner() as runner:
+        fixtures = {"ddp": runner, "ddp_clock": testing.FakeClock()}
+        test(**{each: fixtures[each] for each in inspect.signature(test).parameters})
+
+
+def test_the_tests_of_a_django_project_run(tmp_path: Path) -> None:
+    (tests,) = (b for b in BLOCKS if b.text.startswith("# bookstore/tests.py\n"))
+    project = tmp_path / "bookstore"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
+    (project / "bookstore" / "tests.py").write_text(tests.text)
+    done = subprocess.run(
+        [sys.executable, "-Werror", "manage.py", "test", "bookstore"],
+        cwd=project,
+        env={name: text for name, text in os.environ.items() if not name.startswith("BOOKSTORE_")}
+        | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Ran 3 tests" in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_every_name_of_the_client_for_tests_is_documented() -> None:
+    rows = table("testing.md", "| name | meaning |")
+    documented = {word for row in rows for word in re.findall(r"`(?:await )?(\w+)[^`]*`", row[0])}
+    public = {each for each in dir(testing.Client) if not each.startswith("_")}
+    # These are set in __init__, where dir() does not see them.
+    assert documented == public | {"transport", "store", "session"}
+
+
+def test_every_argument_of_the_client_for_tests_is_documented_with_its_default() -> None:
+    rows = table("testing.md", "| argument | default | meaning |")
+    documented = {bare(key): ast.literal_eval(bare(default)) for key, default, *_ in rows}
+    assert documented == arguments(testing.connect) == arguments(testing.Client)
 
 
 RUN_PROJECT = """
@@ -270,7 +328,7 @@ def test_every_name_of_a_context_is_documented() -> None:
             word
             for row in rows
             if row[column] == "yes"
-            for word in re.findall(r"`(\w+)[(\w, )]*`", row[0])
+            for word in re.findall(r"`(\w+)[(\w, *)]*`", row[0])
         }
         public = {each for each in dir(context) if not each.startswith("_")}
         # These are set in __init__, where dir() does not see them.

@@ -25,6 +25,7 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,9 @@ class Site:
             )
 
     def migrate(self) -> None:
-        assert self.run("django", "migrate", "--verbosity=0").wait(PATIENCE) == 0, self.log
+        assert self.run("django", "migrate", "--run-syncdb", "--verbosity=0").wait(PATIENCE) == 0, (
+            self.log
+        )
 
     def start(self) -> None:
         self.process = self.run(
@@ -146,6 +149,69 @@ class Site:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class Wire:
+    """A TCP proxy before the site, at an address of its own, so that connections can break."""
+
+    def __init__(self, site: Site) -> None:
+        host, port = site.address.split(":")
+        self._upstream = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "http://{}:{}".format(*self._listener.getsockname())
+        self._deaf = False
+        self._lock = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def swallow(self) -> None:
+        """From now on, nothing that the server says arrives, until the connections are cut."""
+        self._deaf = True
+
+    def cut(self) -> None:
+        """Break all connections; new ones are taken."""
+        with self._lock:
+            for each in self._sockets:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+            self._sockets.clear()
+            self._deaf = False
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                near, _ = self._listener.accept()
+                thread = threading.Thread(target=self._serve, args=(near,))
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, near: socket.socket) -> None:
+        with near, suppress(OSError), socket.create_connection(self._upstream) as far:
+            with self._lock:
+                self._sockets |= {near, far}
+            up = threading.Thread(target=self._pump, args=(near, far))
+            up.start()
+            self._pump(far, near)
+            up.join()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if not (self._deaf and target.getsockname() == self._listener.getsockname()):
+                    target.sendall(data)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            self._sockets -= {source, target}
 
 
 class Writer(Peer):
@@ -181,6 +247,14 @@ def site(running_site: Site) -> Iterator[Site]:
     assert "Traceback" not in written
 
 
+@pytest.fixture
+def wire(site: Site) -> Iterator[Wire]:
+    """A way to the server that can break."""
+    wire = Wire(site)
+    yield wire
+    wire.close()
+
+
 @pytest.fixture(scope="session")
 def running_writer(running_site: Site) -> Iterator[Writer]:
     writer = Writer(sys.executable, "-m", "interop.writer", env=running_site.environ)
@@ -211,11 +285,13 @@ class Client(Peer):
         super().__init__("node", f"clients/{script}.mjs", *options)
         self._events: deque[dict[str, Any]] = deque()
         self._seen: list[dict[str, Any]] = []  # all that came, to explain a failure
+        self.stuck = False
 
     def _next(self, deadline: float, what: str) -> dict[str, Any]:
         try:
             message: dict[str, Any] = self.receive(deadline)
         except (TimeoutError, EOFError) as error:
+            self.stuck = True
             pytest.fail(f"{error!r}, waiting for {what}; so far: {self._seen}")
         self._seen.append(message)
         return message
@@ -243,6 +319,33 @@ class Client(Peer):
         """Subscribe, until it is ready; `unsubscribe` knows it by its name."""
         self.do("subscribe", name, name, params)
 
+    def forget(self) -> None:
+        """Begin anew: nothing has been seen yet."""
+        self._events.clear()
+        self._seen.clear()
+
+    def start(self, tag: str, command: str, *arguments: Any) -> None:
+        """Have the client begin a command; `until("done", tag=tag)` waits for its end."""
+        self.do("start", tag, command, *arguments)
+
+    def caught_up(self) -> None:
+        """Return once all that the server has sent by now has arrived."""
+        assert self.do("call", "interop.echo", ["all said"]) == "all said"
+
+    def documents(self, collection: str) -> dict[str, dict[str, Any]]:
+        """The documents that the client holds: id → fields."""
+        return {each.pop("_id"): each for each in self.do("documents", collection)}
+
+    def holds(self, collection: str, expected: dict[str, dict[str, Any]]) -> None:
+        """Wait until the client holds these documents and no other."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.documents(collection)) != expected:
+            self._events.append(self._next(deadline, f"{expected}, not {found}"))
+
+    def seen(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+        """All such events that have ever come, in order."""
+        return [each for each in self._seen if _matches(each, event, fields)]
+
     def until(self, event: str, **fields: Any) -> dict[str, Any]:
         """Wait for an event, passing over others: each is seen once, in the order they came.
 
@@ -254,20 +357,49 @@ class Client(Peer):
                 message = self._events.popleft()
             else:
                 message = self._next(deadline, f"{event} {fields}")
-            found = message | message.get("document", {})
-            if re.fullmatch(event, found.get("event", "")) and fields.items() <= found.items():
+            if _matches(message, event, fields):
                 return message
+
+
+def _matches(message: dict[str, Any], event: str, fields: dict[str, Any]) -> bool:
+    # Only what is asked for is compared: values of other fields may be anything.
+    found = message | message.get("message", {}) | message.get("document", {})
+    return re.fullmatch(event, found.get("event", "")) is not None and all(
+        name in found and found[name] == value for name, value in fields.items()
+    )
 
 
 @pytest.fixture
 def launch(site: Site) -> Iterator[Callable[..., Client]]:
-    """`launch("simpleddp")` starts that client; it ends with the test."""
+    """`launch("simpleddp")` starts that client; it ends with the test. `url` may be a wire's."""
     clients: list[Client] = []
 
-    def launch(script: str, *options: str) -> Client:
-        clients.append(Client(script, site.url, *options))
+    def launch(script: str, *options: str, url: str = site.url) -> Client:
+        clients.append(Client(script, url, *options))
         return clients[-1]
 
     yield launch
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def browsers(running_site: Site) -> Iterator[list[Client]]:
+    """Browsers with Meteor's client. The last one is in use."""
+    browsers: list[Client] = []
+    yield browsers
+    for browser in browsers:
+        browser.close()
+
+
+@pytest.fixture
+def meteor(browsers: list[Client], wire: Wire, site: Site) -> Iterator[Client]:
+    """Meteor's client, connected by wire: a page of its own in a browser that lasts."""
+    if not browsers or browsers[-1].stuck:
+        browsers.append(Client("meteor", site.url))
+    browser = browsers[-1]
+    browser.do("connect", wire.url)
+    browser.forget()
+    yield browser
+    if not browser.stuck:
+        browser.do("leave")

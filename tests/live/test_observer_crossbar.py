@@ -205,6 +205,29 @@ async def test_a_thousand_first_subscribers_cost_one_fetch():
         assert all(watcher.values() == {"1": 2} for watcher in watchers)
 
 
+async def test_who_joins_sees_all_that_was_committed_before():
+    class SlowBus(Bus):
+        """What is published arrives late, as over a network; a fence waits for it."""
+
+        late: list[Change]
+
+        async def publish(self, change: Change) -> None:
+            self.late.append(change)
+
+        async def fence(self) -> None:
+            late, self.late = self.late, []
+            for change in late:
+                await super().publish(change)
+
+    async with World() as world:
+        world.table.bus.__class__ = SlowBus
+        world.table.bus.late = []
+        await world.watch("a")
+        await world.table.write("a", "1", 1)
+        second = await world.watch("a")
+        assert set(second.documents) == {"1"}
+
+
 async def test_the_last_one_leaving_frees_everything():
     async with World() as world:
         await world.watch("t", "u")

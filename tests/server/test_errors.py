@@ -28,7 +28,7 @@ async def error_of(problem, via):
 
     async with client_of(server) as client:
         if via == "method":
-            return (await client.call("work"))["error"]
+            return (await client.outcome("work"))["error"]
         return (await client.nosub(client.sub(via)))["error"]
 
 

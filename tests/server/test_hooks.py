@@ -57,7 +57,7 @@ async def test_a_change_of_user_is_announced_before_subscriptions_run_again():
 
     async with client_of(server) as client:
         await client.ready(client.sub("mine"))
-        await client.call("login")
+        await client.outcome("login")
         assert witness.seen[1:] == [("mine", None), ("user", "me"), ("mine", "me")]
 
 
@@ -73,9 +73,9 @@ async def test_a_plugin_that_fails_hurts_no_session(expect_log):
         expect_log("ddpcore.server", f"Exception in a plugin's ddpcore_session_{hook}")
     server = Server(plugins=[Broken()])
     async with client_of(server) as client:
-        await client.call("unknown")
+        await client.outcome("unknown")
         client.leave()
-        assert server.sessions == set()
+        assert server.sessions == {}
 
 
 async def test_a_plugin_may_turn_a_client_away():
@@ -93,7 +93,7 @@ async def test_a_plugin_may_turn_a_client_away():
         await turns()
         assert client.closed == (1000, "Normal closure")
         assert calls == []
-        assert server.sessions == set()
+        assert server.sessions == {}
 
 
 async def test_something_may_be_entered_around_handlers():
@@ -115,7 +115,7 @@ async def test_something_may_be_entered_around_handlers():
     server.method("work")(lambda ctx, a: a)
     server.publish("it")(lambda ctx: [])
     async with client_of(server) as client:
-        assert (await client.call("work", 7))["result"] == 7
+        assert (await client.outcome("work", 7))["result"] == 7
         await client.ready(client.sub("it"))
         assert seen == [("work", [7]), "after"]
 
@@ -134,7 +134,7 @@ async def test_an_exception_around_a_handler_refuses_it():
     server.method("work")(lambda ctx: calls.append(1))
     server.publish("it")(lambda ctx: calls.append(1))
     async with client_of(server) as client:
-        assert (await client.call("work"))["error"]["reason"] == "No"
+        assert (await client.outcome("work"))["error"]["reason"] == "No"
         assert (await client.nosub(client.sub("it")))["error"]["reason"] == "No"
         assert calls == []
 

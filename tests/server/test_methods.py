@@ -16,7 +16,7 @@ from ddpcore.live.fence import WriteFence
 
 async def test_098_an_unknown_method_is_404():
     async with client_of(Server()) as client:
-        result = await client.call("nothing")
+        result = await client.outcome("nothing")
         assert result["error"]["message"] == "Method 'nothing' not found [404]"
 
 
@@ -31,7 +31,7 @@ async def test_099_every_method_gets_one_result_and_one_updated(failing, expect_
     if failing:
         expect_log("ddpcore.server", "Exception in method 'work'")
     async with client_of(server) as client:
-        await client.call("work")
+        await client.outcome("work")
         assert client.story == ["connected", "updated", "result"]
 
 
@@ -40,8 +40,8 @@ async def test_100_undefined_and_null_differ():
     server.method("null")(lambda ctx: None)
     server.method("undefined")(lambda ctx: UNSET)
     async with client_of(server) as client:
-        assert await client.call("null") == {"msg": "result", "id": "1", "result": None}
-        assert await client.call("undefined") == {"msg": "result", "id": "2"}
+        assert await client.outcome("null") == {"msg": "result", "id": "1", "result": None}
+        assert await client.outcome("undefined") == {"msg": "result", "id": "2"}
 
 
 async def test_058_101_params_and_result_are_ejson():
@@ -49,7 +49,7 @@ async def test_058_101_params_and_result_are_ejson():
     server.method("echo")(lambda ctx, value: value)
     async with client_of(server) as client:
         for value in ({"$date": 5}, {"$binary": "AAE="}, {"$escape": {"$date": 5}}, {"a": [None]}):
-            assert (await client.call("echo", value))["result"] == value
+            assert (await client.outcome("echo", value))["result"] == value
 
 
 async def test_102_methods_of_one_client_run_in_order():
@@ -83,7 +83,7 @@ async def test_026_103_unblock_and_pings():
         slow_id = client.method("slow")
         client.put(msg="ping")
         await client.message(msg="pong")
-        await client.call("quick")
+        await client.outcome("quick")
         gate.set()
         await client.answer(slow_id)
 
@@ -99,7 +99,7 @@ async def test_unblock_from_a_thread():
     server.method("open")(lambda ctx: gate.set())
     async with client_of(server) as client:
         slow_id = client.method("slow")
-        await client.call("open")
+        await client.outcome("open")
         assert (await client.answer(slow_id))["result"] is True
 
 
@@ -118,7 +118,7 @@ async def test_111_the_wrong_number_of_arguments_is_a_failed_match(params):
     server = Server()
     server.method("work")(lambda ctx, a, b, c=0: None)
     async with client_of(server) as client:
-        error = (await client.call("work", *params))["error"]
+        error = (await client.outcome("work", *params))["error"]
         assert (error["error"], error["reason"]) == (400, "Match failed")
 
 
@@ -130,7 +130,7 @@ async def test_114_116_random_ids_follow_the_clients_seed():
             client.put(msg="method", id=id, method="ids", params=[], randomSeed="seed")
         seeded = [(await client.answer(id))["result"] for id in ("a", "b")]
         assert seeded[0] == seeded[1]
-        free = [(await client.call("ids"))["result"] for _ in range(2)]
+        free = [(await client.outcome("ids"))["result"] for _ in range(2)]
         assert len({*seeded[0], *free[0], *free[1]}) == 6
 
 
@@ -164,7 +164,7 @@ async def test_107_a_write_puts_updated_behind_the_result(kind):
 
     server.method("write")(write_async if kind == "async def" else lambda ctx: WriteFence.mark())
     async with client_of(server) as client:
-        await client.call("write")
+        await client.outcome("write")
         assert client.story == ["connected", "result", "updated"]
 
 
@@ -178,7 +178,7 @@ async def test_a_failing_fence_does_not_hold_updated_back(expect_log):
 
     server.bus.fence = fence
     async with client_of(server) as client:
-        await client.call("write")
+        await client.outcome("write")
 
 
 async def test_a_thread_that_outlives_its_method_brings_no_second_updated():
@@ -198,7 +198,7 @@ async def test_a_thread_that_outlives_its_method_brings_no_second_updated():
             marks[0].wrote = True  # just then
 
         client.receiver.machine.method_done = method_done
-        await client.call("write")
+        await client.outcome("write")
         await turns()
         assert client.story == ["connected", "updated", "result"]
 
@@ -214,7 +214,7 @@ async def test_a_result_that_ejson_cannot_carry_is_an_internal_error(value, expe
     server = Server()
     server.method("work")(lambda ctx: value)
     async with client_of(server) as client:
-        assert (await client.call("work"))["error"]["error"] == 500
+        assert (await client.outcome("work"))["error"]["error"] == 500
 
 
 def stop_iteration(ctx):
@@ -300,7 +300,7 @@ async def test_087_088_089_090_094_a_login_reruns_and_sends_the_difference(kind)
         sub = client.sub("mine")
         await client.ready(sub)
         client.forget()
-        assert (await client.call("login", "me"))["result"] == "me"
+        assert (await client.outcome("login", "me"))["result"] == "me"
         assert client.messages[:4] == [
             {"msg": "changed", "collection": "docs", "id": "changing", "fields": {"a": 2}, "cleared": ["b"]},
             {"msg": "removed", "collection": "docs", "id": "old"},
@@ -318,7 +318,7 @@ async def test_093_the_same_user_again_still_says_ready(kind):
     async with client_of(server) as client:
         await client.ready(client.sub("mine"))
         client.forget()
-        await client.call("login", None)
+        await client.outcome("login", None)
         assert client.story == ["ready", "updated", "result"]
 
 
@@ -333,7 +333,7 @@ async def test_092_stop_callbacks_run_for_the_old_user():
     with_login(server, "async def")
     async with client_of(server) as client:
         await client.ready(client.sub("mine"))
-        await client.call("login", "me")
+        await client.outcome("login", "me")
         assert stopped == [None]
 
 
@@ -344,7 +344,7 @@ async def test_095_a_user_id_is_a_string(kind, user_id, expect_log):
     server = Server()
     with_login(server, kind)
     async with client_of(server) as client:
-        assert (await client.call("login", user_id))["error"]["error"] == 500
+        assert (await client.outcome("login", user_id))["error"]["error"] == 500
 
 
 @both_kinds
@@ -362,7 +362,7 @@ async def test_095_no_login_after_unblock(kind, expect_log):
 
     server.method("login")(login if kind == "def" else login_async)
     async with client_of(server) as client:
-        assert (await client.call("login"))["error"]["error"] == 500
+        assert (await client.outcome("login"))["error"]["error"] == 500
         assert client.receiver.machine.user_id is None
 
 
@@ -373,7 +373,7 @@ async def test_096_universal_documents_arrive_before_updated():
     async with client_of(server) as client:
         await client.message(msg="added", id="old")
         client.forget()
-        await client.call("login", "me")
+        await client.outcome("login", "me")
         assert client.story == ["changed", "removed", "added", "updated", "result"]
 
 
@@ -387,7 +387,7 @@ async def test_two_logins_at_once_take_turns():
 
     async with client_of(server) as client:
         await client.ready(client.sub("mine"))
-        await client.call("login")
+        await client.outcome("login")
         assert client.store.docs("docs") == DOCUMENTS["me"]
 
 
@@ -409,7 +409,7 @@ async def test_a_login_that_loses_patience_is_carried_to_its_end(expect_log):
 
     async with client_of(server) as client:
         await client.ready(client.sub("mine"))
-        await client.call("login")
+        await client.outcome("login")
         gate.set()
         await client.message(msg="added", id="me")
         assert client.store.docs("docs") == {"me": {}}
@@ -492,5 +492,5 @@ async def test_an_error_for_the_client_is_not_logged():
         raise MeteorError(403, "No", {"why": "so"})
 
     async with client_of(server) as client:
-        error = (await client.call("work"))["error"]
+        error = (await client.outcome("work"))["error"]
         assert (error["error"], error["reason"], error["details"]) == (403, "No", {"why": "so"})

@@ -10,6 +10,7 @@ import pytest
 from memory_client import Client, client_of, turns
 
 from ddpcore import UNSET, Change, DDPError, Document, LiveQuery, MeteorError, Op, Server
+from ddpcore.live.query import MergedQueries
 
 
 class Rows(LiveQuery):
@@ -224,10 +225,16 @@ async def test_051_a_list_is_ready_once_with_all_documents():
         await client.ready(client.sub("it"))
 
 
-async def test_two_queries_of_one_collection_merge():
-    server = server_of(
-        lambda ctx: [Rows("c", {"1": {"a": 1}}), Rows("c", {"1": {"b": 2}, "2": {}})]
-    )
+async def test_052_two_queries_of_one_collection_are_a_mistake(expect_log):
+    server = server_of(lambda ctx: [Rows("c", {}), Rows("d", {}), Rows("c", {})])
+    expect_log("ddpcore.server", "Exception in publication 'it'")
+    async with client_of(server) as client:
+        assert (await client.nosub(client.sub("it")))["error"]["error"] == 500
+
+
+async def test_two_queries_of_one_collection_merge_where_that_is_meant():
+    queries = Rows("c", {"1": {"a": 1}}), Rows("c", {"1": {"b": 2}, "2": {}})
+    server = server_of(lambda ctx: MergedQueries(queries))
     async with client_of(server) as client:
         sub = client.sub("it")
         await client.ready(sub)
@@ -262,7 +269,7 @@ async def test_055_056_unblock_in_a_publication():
 
     async with client_of(server_of(work)) as client:
         sub = client.sub("it")
-        await client.call("unknown")
+        await client.outcome("unknown")
         client.unsub(sub)
         await client.nosub(sub)
         gate.set()
@@ -363,7 +370,7 @@ async def test_a_universal_publication_that_fails_is_not_told(expect_log):
 
     async with client_of(server) as client:
         await client.message(msg="removed")
-        await client.call("unknown")
+        await client.outcome("unknown")
         assert "nosub" not in client.story
         assert client.receiver.machine.universal == []
 

@@ -32,8 +32,10 @@ class World:
         self.methods: list[Invocation] = []
         self.publications: list[Subscription] = []
         self.events: list[object] = []
+        self.ends = 0
         self.on_stopped: Callable[[Subscription], None] = lambda _: None
         self.on_method: Callable[[Invocation], None] = lambda _: None
+        options.setdefault("grace_period", 0)
         self.session = Session(
             ID, self, methods=METHODS, publications=PUBLICATIONS, now=0.0, **options
         )
@@ -52,6 +54,18 @@ class World:
 
     def opened(self) -> None:
         self.events.append("opened")
+
+    def ended(self) -> None:
+        self.ends += 1
+
+    def resume(self, session: object, received: object, version: str) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.events.append("pause")
+
+    def resume_reading(self) -> None:
+        self.events.append("resume")
 
     def start_method(self, invocation: Invocation) -> None:
         self.methods.append(invocation)
@@ -373,8 +387,8 @@ def test_059_a_lost_client_runs_all_callbacks_and_hears_nothing():
         world.publish(world.publications[-1], "1", a=id)
         world.session.unblock(world.publications[-1])
     world.events.clear()
-    world.session.lost()
-    world.session.lost()
+    world.session.lost(0.0)
+    world.session.lost(0.0)
     world.session.close()
     assert world.events == ["stopped", "stopped"]
     assert world.closed is None
@@ -567,6 +581,35 @@ def test_a_stop_callback_may_let_the_same_id_in_again():
     assert world.session.subscriptions["a"].name == "pens"
 
 
+def test_a_document_of_three_subscriptions_goes_with_the_last():
+    world = connected()
+    for id in "abc":
+        world.put(msg="sub", id=id, name="books")
+        world.publish(world.publications[-1], "1", **{id: 1})
+        world.session.handler_settled(world.publications[-1])
+    for subscription in world.publications:
+        world.session.stop(subscription)
+    assert world.store.docs("c") == {}
+    told = [(m["msg"], m.get("cleared")) for m in world.said if m["msg"] != "nosub"]
+    assert told == [
+        ("added", None),
+        ("changed", None),
+        ("changed", None),
+        ("changed", ["a"]),
+        ("changed", ["b"]),
+        ("removed", None),
+    ]
+
+
+def test_a_universal_subscription_ends_without_nosub():
+    world = connected()
+    universal = world.session.start_universal("handler")
+    world.publish(universal, "1", a=1)
+    world.session.stop(universal)
+    assert world.session.universal == []
+    assert [message["msg"] for message in world.said] == ["added", "removed"]
+
+
 # --- anything at all -----------------------------------------------------------------------------
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
@@ -708,7 +751,10 @@ class Interleavings(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["close", "lost"]))
     @precondition(lambda self: len(self.asked) > 8)
     def end(self, how):
-        getattr(self.session, how)()
+        if how == "lost":
+            self.session.lost(self.now)
+        else:
+            self.session.close()
         self.world.closed = self.world.closed or (0, "lost")  # from now on nothing may be sent
 
     @invariant()

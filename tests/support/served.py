@@ -20,7 +20,8 @@ CONNECT = '{"msg":"connect","version":"1","support":["1"]}'
 
 def make_server(**options: Any) -> Server:
     """A server with something to call and to subscribe to."""
-    server = Server(**options)
+    # Here a client that is gone is gone; sessions that wait for it have tests of their own.
+    server = Server(**{"grace_period": 0, **options})
 
     @server.method
     async def echo(ctx, *params):

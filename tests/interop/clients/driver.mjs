@@ -8,18 +8,33 @@
 // A client is an object with these methods, each of which may be asynchronous:
 //   connect()   subscribe(key, name, params): until ready   unsubscribe(key)
 //   call(method, params)   documents(collection)   close()
+// and, where it can: disconnect()   reconnect()   insert(collection, document)
+//
+// Two more commands work with each:
+//   start(tag, command, …arguments): answered at once; how it ends is reported as "done"
+//   churn(name, params, times): subscribe and stop in a row, waiting for nothing
 
 import { createInterface } from "node:readline";
 
-export const COLLECTIONS = ["bookstore.author", "bookstore.book"];
+export const COLLECTIONS = ["bookstore.author", "bookstore.book", "interop.note"];
 
-// Dates travel as {"date": …}, unlike EJSON, so that no mere {"$date": …} is taken for a Date.
+// Dates travel as {"date": …}, unlike EJSON, so that no mere {"$date": …} is taken for a Date;
+// numbers that JSON lacks and binary do alike.
 function pack(key, value) {
-  return this[key] instanceof Date ? { date: this[key].toISOString() } : value;
+  const original = this[key];
+  if (original instanceof Date) return { date: original.toISOString() };
+  if (original instanceof Uint8Array) return { binary: Buffer.from(original).toString("base64") };
+  if (typeof value === "number" && !Number.isFinite(value)) return { number: String(value) };
+  return value;
 }
 
 function unpack(key, value) {
-  return typeof value?.date === "string" ? new Date(value.date) : value;
+  if (typeof value?.date === "string") return new Date(value.date);
+  if (typeof value?.binary === "string") {
+    return new Uint8Array(Buffer.from(value.binary, "base64"));
+  }
+  if (typeof value?.number === "string") return Number(value.number);
+  return value;
 }
 
 function print(message) {
@@ -36,9 +51,25 @@ export async function drive(makeClient) {
   const [url, ...options] = process.argv.slice(2);
   const report = (event, fields) => print({ event, ...fields });
   const client = await makeClient(url, report, ...options);
+  const commands = {
+    ...client,
+    start(tag, command, ...args) {
+      Promise.resolve(client[command](...args)).then(
+        (value) => report("done", { tag, value }),
+        (error) => report("done", { tag, error: describe(error) }),
+      );
+    },
+    churn(name, params, times) {
+      const ignore = () => {};
+      for (let i = 0; i < times; i++) {
+        Promise.resolve(client.subscribe(`churn ${i}`, name, params)).catch(ignore);
+        Promise.resolve(client.unsubscribe(`churn ${i}`)).catch(ignore);
+      }
+    },
+  };
   const run = async ([command, args]) => {
     try {
-      print({ answer: command, value: await client[command](...args) });
+      print({ answer: command, value: await commands[command](...args) });
     } catch (error) {
       print({ answer: command, error: describe(error) });
     }

@@ -60,6 +60,13 @@ drive((url, report) => {
         Meteor.call(method, ...params, (error, value) => (error ? reject(error) : resolve(value)));
       }),
     documents: (collection) => collections.get(collection).find({}).fetch().map(bare),
+    disconnect: () => Meteor.disconnect(),
+    reconnect: () => Meteor.reconnect(),
+    insert: (collection, document) =>
+      new Promise((resolve, reject) => {
+        collections.get(collection).insert({ ...document }, (error, id) =>
+          error ? reject(error) : resolve(id));
+      }),
     close: () => Meteor.disconnect(),
   };
 });

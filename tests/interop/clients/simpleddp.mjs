@@ -36,9 +36,16 @@ drive((url, report) => {
       subscriptions.set(key, server.subscribe(name, ...params));
       await subscriptions.get(key).ready();
     },
-    unsubscribe: (key) => subscriptions.get(key).stop(),
+    unsubscribe(key) {
+      // One that was merely stopped could be started again, but never be stopped again.
+      const gone = subscriptions.get(key).nosub();
+      subscriptions.get(key).remove();
+      return gone;
+    },
     call: (method, params) => server.apply(method, params),
     documents: (collection) => server.collection(collection).fetch().map(withId),
+    disconnect: () => server.disconnect(),
+    reconnect: () => server.connect(),
     close: () => server.disconnect(),
   };
 });

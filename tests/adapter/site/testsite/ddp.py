@@ -82,6 +82,10 @@ class OnlyTitles(Publication):
     queries = [models.Book.objects.only("title")]
 
 
+class BooksTwice(Publication):
+    queries = [models.Book.objects.filter(title="one"), models.Book.objects.all()]
+
+
 class RenamedBooks(Publication):
     queries = [(models.Book.objects.all(), "library")]
 
@@ -139,7 +143,7 @@ class Nothing(Publication):
 
 published = [
     Author, Book, Tag, Note, Everything, Place, Restaurant, User, Titles, AllBooks,
-    BooksByAuthorEmail, FirstBooks, OnlyTitles, RenamedBooks, UpperTitles, MyNotes, NewestNotes, Values, AllEverything,
+    BooksByAuthorEmail, FirstBooks, OnlyTitles, BooksTwice, RenamedBooks, UpperTitles, MyNotes, NewestNotes, Values, AllEverything,
     Places, Users, Hidden, ByTag, BusyAuthors, Broken, Nothing,
 ]  # fmt: skip
 

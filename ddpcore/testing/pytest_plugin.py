@@ -1,0 +1,34 @@
+"""Fixtures of pytest that come with ddpcore: `ddp` and `ddp_clock`.
+
+pytest loads this module in every project where ddpcore is installed, hence it has no hooks, and
+what the fixtures need is imported when they are asked for. ``-p no:ddpcore`` keeps it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ddpcore.testing import FakeClock, Runner
+
+__all__ = ["ddp", "ddp_clock"]
+
+
+@pytest.fixture
+def ddp() -> Iterator[Runner]:
+    """Runs servers and clients in a test that is a plain function; see `ddpcore.testing.Runner`."""
+    from ddpcore.testing import Runner
+
+    with Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def ddp_clock() -> FakeClock:
+    """A clock to give to a server and to move by hand; see `ddpcore.testing.FakeClock`."""
+    from ddpcore.testing import FakeClock
+
+    return FakeClock()

@@ -1,0 +1,45 @@
+"""The table of a session's states, what it promises, and the picture made from it."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from ddpcore import DDPError
+from ddpcore.session import machine
+from ddpcore.session.transitions import TRANSITIONS, Event, State, after
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_state_is_reached_and_only_the_last_is_never_left():
+    assert {State.NEW, *TRANSITIONS.values()} == set(State)
+    assert {state for state, _ in TRANSITIONS} == set(State) - {State.CLOSED}
+
+
+def test_every_event_moves_some_state():
+    assert {event for _, event in TRANSITIONS} == set(Event)
+
+
+def test_the_machine_knows_every_event_and_moves_by_the_table_alone():
+    code = Path(machine.__file__).read_text()
+    assert [event for event in Event if f"Event.{event.name}" not in code] == []
+    assert code.count("self.state = ") == 2  # NEW at first, then what the table says
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", Event)
+def test_what_is_not_in_the_table_cannot_happen(state, event):
+    if (state, event) in TRANSITIONS:
+        assert after(state, event) is TRANSITIONS[state, event]
+    else:
+        with pytest.raises(DDPError, match=f"A session that is {state.name} cannot {event.name}"):
+            after(state, event)
+
+
+def test_the_picture_in_the_docs_is_that_of_the_table():
+    script = runpy.run_path(str(ROOT / "scripts" / "state_picture.py"))
+    page = script["PAGE"].read_text()
+    assert script["drawn"](page) == page, "run .venv-test/bin/python scripts/state_picture.py"
