@@ -1,4 +1,4 @@
-"""Draw the life of a session into docs/architecture.md, from the table the machine moves by.
+"""Draw the life of a session into docs/architecture.md, from the tables the machine goes by.
 
 Run it after a change of ddpcore/session/transitions.py: `.venv-test/bin/python
 scripts/state_picture.py`. A test fails while the picture is an old one.
@@ -6,7 +6,7 @@ scripts/state_picture.py`. A test fails while the picture is an old one.
 
 from pathlib import Path
 
-from ddpcore.session.transitions import TRANSITIONS, State
+from ddpcore.session.transitions import ANY, REACTIONS, TRANSITIONS, State
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "architecture.md"
 BEGIN, END = "<!-- states: begin -->\n", "<!-- states: end -->\n"
@@ -30,8 +30,24 @@ def picture() -> str:
             f"    {State.CLOSED.name} --> [*]",
             "```",
             "",
+            *reactions(),
+            "",
         ]
     )
+
+
+def reactions() -> "list[str]":
+    """What each state does with each message, as a table of Markdown."""
+    kinds = [kind for each in REACTIONS.values() for kind in each if kind != ANY]
+    rows = [
+        [
+            f"`{kind}`" if kind != ANY else ANY,
+            *(each.get(kind, each[ANY]).value for each in REACTIONS.values()),
+        ]
+        for kind in [*dict.fromkeys(kinds), ANY]
+    ]
+    heads = [["message", *(state.name for state in REACTIONS)], ["---"] * (1 + len(REACTIONS))]
+    return [f"| {' | '.join(row)} |" for row in heads + rows]
 
 
 def drawn(page: str) -> str:

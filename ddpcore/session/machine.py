@@ -25,7 +25,15 @@ from ddpcore.session.backlog import Backlog
 from ddpcore.session.heartbeat import Beat, Heartbeat
 from ddpcore.session.mergebox import MergeBox, Part
 from ddpcore.session.strategy import PublicationStrategy, server_merge
-from ddpcore.session.transitions import Event, State, after
+from ddpcore.session.transitions import (
+    ANY,
+    REACTIONS,
+    Event,
+    Reaction,
+    State,
+    after,
+    reaction_to,
+)
 from ddpcore.wire import messages
 from ddpcore.wire.frame import Frame
 
@@ -208,7 +216,7 @@ class Session:
 
     def receive(self, text: str | bytes, now: float) -> None:
         """Take one message of the client."""
-        if self.state is State.CLOSED or self.state is State.DETACHED:
+        if REACTIONS[self.state][ANY] is Reaction.IGNORE:  # not even read
             return
         if self._heartbeat is not None:
             self._heartbeat.seen()
@@ -217,26 +225,28 @@ class Session:
         except messages.Malformed as problem:
             self._answer(problem.frame)
             return
-        kind = message["msg"]
-        if self.state is State.NEW:
-            if kind == "connect":
+        match reaction_to(self.state, message["msg"], self.version):
+            case Reaction.QUEUE:
+                self._enqueue(message)
+            case Reaction.ECHO:
+                self._effects.send(messages.pong(message))
+            case Reaction.NEGOTIATE:
                 self._connect(message, now)
-            else:
+            case Reaction.NOT_YET:
                 self._answer(messages.error("Must connect first", message))
-        elif kind == "connect":
-            self._send(messages.error("Already connected", message))
-        elif kind == "ping" and self.version != "pre1":
-            self._effects.send(messages.pong(message))
-        elif kind == "pong" and self.version != "pre1":
-            pass
-        elif kind == "disconnect":
-            self._leaving = True
-        elif not self._repeats(message):
-            self._queue.append(message)
-            if len(self._queue) >= self._max_queue and self._reading:
-                self._reading = False
-                self._effects.pause_reading()
-            self._advance()
+            case Reaction.NOT_AGAIN:
+                self._answer(messages.error("Already connected", message))
+            case Reaction.NOTE_LEAVING:
+                self._leaving = True
+
+    def _enqueue(self, message: dict[str, Any]) -> None:
+        if self._repeats(message):
+            return
+        self._queue.append(message)
+        if len(self._queue) >= self._max_queue and self._reading:
+            self._reading = False
+            self._effects.pause_reading()
+        self._advance()
 
     def _answer(self, frame: Frame) -> None:
         # Before `connected` nothing counts: the client starts to count there.

@@ -1,7 +1,8 @@
-"""The life of a session as a table: in which state it is, what happens, in which state it is then.
+"""The life of a session as two tables.
 
-The machine moves by this table alone, and the picture in docs/architecture.md is made from it
-(scripts/state_picture.py).
+`TRANSITIONS`: in which state it is, what happens, in which state it is then. `REACTIONS`: in which
+state it is, which message comes, what is done with it. The machine goes by these tables alone, and
+the picture in docs/architecture.md is made from them (scripts/state_picture.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from enum import Enum
 
 from ddpcore.errors import DDPError
 
-__all__ = ["TRANSITIONS", "Event", "State", "after"]
+__all__ = ["REACTIONS", "TRANSITIONS", "Event", "Reaction", "State", "after", "reaction_to"]
 
 
 class State(Enum):
@@ -65,3 +66,50 @@ def after(state: State, event: Event) -> State:
         return TRANSITIONS[state, event]
     except KeyError:
         raise DDPError(f"A session that is {state.name} cannot {event.name}.") from None
+
+
+class Reaction(Enum):
+    """What is done with a message."""
+
+    NEGOTIATE = "the version is negotiated"
+    NOT_YET = "error: Must connect first"
+    NOT_AGAIN = "error: Already connected"
+    ECHO = "pong, past the queue"
+    NOTE_LIFE = "nothing, but that it shows life"
+    NOTE_LEAVING = "the client will not return"
+    QUEUE = "waits for its turn"
+    IGNORE = "not heard"
+
+
+ANY = "any other"
+"""In `REACTIONS`: whatever message is not named."""
+
+REACTIONS: dict[State, dict[str, Reaction]] = {
+    State.NEW: {"connect": Reaction.NEGOTIATE, ANY: Reaction.NOT_YET},
+    State.CONNECTED: {
+        "connect": Reaction.NOT_AGAIN,
+        "ping": Reaction.ECHO,
+        "pong": Reaction.NOTE_LIFE,
+        "disconnect": Reaction.NOTE_LEAVING,
+        ANY: Reaction.QUEUE,  # method, sub, unsub; and what is unknown, to be told so in its turn
+    },
+    State.DETACHED: {ANY: Reaction.IGNORE},
+    State.CLOSED: {ANY: Reaction.IGNORE},
+}
+
+UNKNOWN_TO_PRE1 = frozenset({"ping", "pong"})
+"""Version pre1 of DDP has no heartbeats: to it these are unknown messages (Meteor 3.0.4)."""
+
+
+def reaction_to(state: State, kind: object, version: str | None) -> Reaction:
+    """What to do with a message.
+
+    Args:
+        state: Of the session.
+        kind: The message's `msg`, of whatever type it came.
+        version: Of DDP, as negotiated.
+    """
+    reactions = REACTIONS[state]
+    if not isinstance(kind, str) or (version == "pre1" and kind in UNKNOWN_TO_PRE1):
+        return reactions[ANY]
+    return reactions.get(kind, reactions[ANY])

@@ -9,7 +9,16 @@ import pytest
 
 from ddpcore import DDPError
 from ddpcore.session import machine
-from ddpcore.session.transitions import TRANSITIONS, Event, State, after
+from ddpcore.session.transitions import (
+    ANY,
+    REACTIONS,
+    TRANSITIONS,
+    Event,
+    Reaction,
+    State,
+    after,
+    reaction_to,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +46,33 @@ def test_what_is_not_in_the_table_cannot_happen(state, event):
     else:
         with pytest.raises(DDPError, match=f"A session that is {state.name} cannot {event.name}"):
             after(state, event)
+
+
+def test_every_state_reacts_to_every_message():
+    assert set(REACTIONS) == set(State)
+    assert all(ANY in reactions for reactions in REACTIONS.values())
+    assert {each for reactions in REACTIONS.values() for each in reactions.values()} == set(
+        Reaction
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "version", "reaction"),
+    [
+        (State.NEW, "connect", None, Reaction.NEGOTIATE),
+        (State.NEW, "ping", None, Reaction.NOT_YET),
+        (State.CONNECTED, "connect", "1", Reaction.NOT_AGAIN),
+        (State.CONNECTED, "ping", "pre2", Reaction.ECHO),
+        (State.CONNECTED, "ping", "pre1", Reaction.QUEUE),
+        (State.CONNECTED, "pong", "pre1", Reaction.QUEUE),
+        (State.CONNECTED, ["sub"], "1", Reaction.QUEUE),
+        (State.CONNECTED, ANY, "1", Reaction.QUEUE),
+        (State.DETACHED, "ping", "1", Reaction.IGNORE),
+        (State.CLOSED, "connect", "1", Reaction.IGNORE),
+    ],
+)
+def test_reactions(state, kind, version, reaction):
+    assert reaction_to(state, kind, version) is reaction
 
 
 def test_the_picture_in_the_docs_is_that_of_the_table():
