@@ -63,3 +63,8 @@ def _close(everyone: threading.Barrier) -> None:
     # Each thread takes one of these jobs and waits until all have theirs.
     everyone.wait()
     connections.close_all()
+    for each in connections.all(initialized_only=True):
+        # Django leaves SQLite's in-memory databases open, which tests share between threads.
+        if each.connection is not None:
+            each.connection.close()
+            each.connection = None
