@@ -362,8 +362,6 @@ class BusContract:
             await bus.stop()
         assert heard.keys == ["subscribed"]
 
-    # 5. A Gap says that changes may be missing; then pending fences complete.
-
 
 class ConnectedBusContract(BusContract):
     """The contract for a bus with a connection to lose."""
@@ -371,6 +369,8 @@ class ConnectedBusContract(BusContract):
     async def disturb(self, bus: Bus) -> None:
         """Break what connects the bus to its writers, as a bad day would."""
         raise NotImplementedError
+
+    # 5. A Gap says that changes may be missing; then pending fences complete.
 
     @_on_a_loop
     async def test_a_loss_is_a_gap(self) -> None:
