@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Mapping
+from typing import Any
 
 from ddpcore.bus import Change
 from ddpcore.live.document import Document
+from ddpcore.live.predicate import Predicate, Row
+from ddpcore.live.snapshot import Found
 
-__all__ = ["LiveQuery", "MergedQueries"]
+__all__ = ["KeyQuery", "LiveQuery", "MatchedQuery", "MergedQueries", "RowQuery", "Table"]
 
 
 class LiveQuery(ABC):
     """A query that can be asked again. Equal keys mean equal results: they share an observer.
 
     Results are mappings of *row key* (the primary key as text, as `Change.key` has it) to
-    document; the document's id may be another text.
+    document; the document's id may be another text. A `Found` says as of which snapshot.
 
     Attributes:
         key: Tells this query from all others, parameters and projection included.
         collection: The name of the collection its documents appear in.
         topics: The topics of the bus whose changes may change the result.
+        interval: Seconds from the end of one run of the whole query to the next: a floor.
     """
 
     key: Hashable
     collection: str
     topics: frozenset[str]
+    interval: float = 0.0
 
     @abstractmethod
     async def fetch(self) -> Mapping[str, Document]:
@@ -42,6 +47,64 @@ class LiveQuery(ABC):
         None, the default: it may affect any of them, and the whole query is asked again.
         """
         return None
+
+
+class Table(ABC):
+    """How rows of a topic become values that predicates understand."""
+
+    topic: str
+
+    @abstractmethod
+    def row(self, image: Mapping[str, Any]) -> Row:
+        """The row of an image off the bus. Columns that the image has not are `Undecided`."""
+
+    @abstractmethod
+    async def read(self, keys: Collection[str]) -> Found[Row]:
+        """Ask the database for the rows with these keys, as far as there are such."""
+
+
+class RowQuery(ABC):
+    """A condition on the rows of one table, decided in memory.
+
+    Attributes:
+        key: Tells it from all others.
+        table: Whose rows.
+        predicate: Which of them.
+    """
+
+    key: Hashable
+    table: Table
+    predicate: Predicate
+
+    @abstractmethod
+    async def fetch(self) -> Mapping[str, Any]:
+        """Ask the database for the whole result: row key → what `item` would make of the row."""
+
+    @abstractmethod
+    def item(self, key: str, row: Row) -> Any:
+        """What the result holds for a row that is in it.
+
+        Raises:
+            ddpcore.live.predicate.Undecided: It cannot be made from this row.
+        """
+
+
+class MatchedQuery(RowQuery, LiveQuery):
+    """A live query whose rows and documents follow from the changes: nothing is asked.
+
+    Attributes:
+        maker: Queries with equal makers make equal documents of equal rows, and share them.
+    """
+
+    maker: Hashable
+
+    @abstractmethod
+    def item(self, key: str, row: Row) -> Document:
+        """The document of a row; see `RowQuery.item`."""
+
+
+class KeyQuery(RowQuery):
+    """The keys by which other rows refer to the rows that meet a condition."""
 
 
 class MergedQueries(tuple[LiveQuery, ...]):
