@@ -96,6 +96,7 @@ class Constant(Predicate):
         self.truth = truth
 
     def __call__(self, row: Row) -> Truth:  # noqa: ARG002
+        """Decide."""
         return self.truth
 
     @property
@@ -133,6 +134,7 @@ class Equals(_OfColumn):
         self.values = frozenset(values)
 
     def __call__(self, row: Row) -> Truth:
+        """Decide."""
         value = row[self.column]
         return None if value is None else value in self.values
 
@@ -162,6 +164,7 @@ class Test(_OfColumn):
         self.label = label
 
     def __call__(self, row: Row) -> Truth:
+        """Decide."""
         value = row[self.column]
         return None if value is None else self.passes(value)
 
@@ -175,6 +178,7 @@ class IsNull(_OfColumn):
     __slots__ = ()
 
     def __call__(self, row: Row) -> Truth:
+        """Decide."""
         return row[self.column] is None
 
     def __repr__(self) -> str:
@@ -206,6 +210,7 @@ class Within(_OfColumn):
         self.absent = absent
 
     def __call__(self, row: Row) -> Truth:
+        """Decide."""
         value = row[self.column]
         if value is None:
             return self.absent
@@ -242,6 +247,7 @@ class Not(Predicate):
         self.part = part
 
     def __call__(self, row: Row) -> Truth:
+        """Decide."""
         truth = self.part(row)
         return None if truth is None else not truth
 
@@ -294,6 +300,7 @@ class And(_Several):
     word = "AND"
 
     def __call__(self, row: Row) -> Truth:
+        """Decide."""
         truth: Truth = True
         for part in self.parts:
             one = part(row)
@@ -316,6 +323,7 @@ class Or(_Several):
     word = "OR"
 
     def __call__(self, row: Row) -> Truth:
+        """Decide."""
         truth: Truth = False
         for part in self.parts:
             one = part(row)
@@ -343,5 +351,6 @@ class Xor(_Several):
     word = "XOR"
 
     def __call__(self, row: Row) -> Truth:
+        """Decide."""
         truths = [part(row) for part in self.parts]
         return truths.count(True) % 2 == 1

@@ -59,6 +59,6 @@ class Found(dict[str, T], Generic[T]):
 
     __slots__ = ("snapshot",)
 
-    def __init__(self, rows: Mapping[str, T] = {}, snapshot: Snapshot | None = None) -> None:  # noqa: B006
+    def __init__(self, rows: Mapping[str, T] = {}, snapshot: Snapshot | None = None) -> None:
         super().__init__(rows)
         self.snapshot = snapshot
