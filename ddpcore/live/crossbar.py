@@ -1,9 +1,9 @@
 """The crossbar: which observers care about a change, and when they have dealt with it.
 
-Events of the bus are numbered as they come. In each *round* the observers that have pending
-events ask the database side by side; then the steps of all of them are taken in the order of the
-events. So a client sees the changes of one transaction in the order of its statements, also
-across collections.
+Events of the bus are numbered as they come. Observers that decide in memory get them one by one,
+in that order, so a client sees the changes of a transaction in the order of its statements, also
+across collections. Where an event does not tell the row, the row is read once for all of them.
+Observers that ask the database are only told that there is something to ask for.
 """
 
 from __future__ import annotations
@@ -11,14 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from ddpcore.bus import Bus, BusEvent, Gap
+from ddpcore.bus import Bus, BusEvent, Change, Gap, Op
 from ddpcore.errors import DDPError
 from ddpcore.live.document import Step
-from ddpcore.live.observer import ObserveHandle, Observer, Pending
-from ddpcore.live.query import LiveQuery
+from ddpcore.live.index import RowIndex
+from ddpcore.live.matched import KeyObserver, MatchedObserver, Reading, RowChange, RowObserver
+from ddpcore.live.observer import ObserveHandle, Observer
+from ddpcore.live.polled import PolledObserver
+from ddpcore.live.predicate import Row, Undecided
+from ddpcore.live.query import KeyQuery, LiveQuery, MatchedQuery, Table
+from ddpcore.live.snapshot import Found
 
 __all__ = ["Crossbar"]
 
@@ -26,8 +31,11 @@ logger = logging.getLogger(__name__)
 
 Take = Callable[[Step], None]
 
-# After a failed question to the database: seconds until the next try, doubling up to the cap.
-RETRY_FIRST, RETRY_MOST = 0.1, 5.0
+MOST_EVENTS = 100
+"""So many changes are dealt with before the sockets get their turn."""
+
+PATIENCE = 30.0
+"""Seconds that a row may take to be read, and a fence wait for observers: then on without."""
 
 
 class Crossbar:
@@ -36,19 +44,28 @@ class Crossbar:
     Args:
         bus: Where changes come from.
         on_gap: Called at each `Gap`, before anything is asked again.
+        patience: Seconds; see `PATIENCE`.
+
+    Attributes:
+        number: How many events have come.
     """
 
-    def __init__(self, bus: Bus, on_gap: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, bus: Bus, on_gap: Callable[[], None] = lambda: None, patience: float = PATIENCE
+    ) -> None:
         self.bus = bus
+        self.number = 0
         self._on_gap = on_gap
-        self._observers: dict[Hashable, Observer] = {}
-        self._by_topic: dict[str, dict[Observer, None]] = {}
+        self._patience = patience
+        self._observers: dict[Hashable, Observer[Any]] = {}
+        self._tables: dict[str, _Table] = {}
+        self._polled: dict[str, dict[PolledObserver, None]] = {}
         self._listening: set[str] = set()
         self._listen_lock = asyncio.Lock()
-        self._number = 0
-        # Observers with pending events, but for those that wait for their next try.
-        self._dirty: dict[Observer, None] = {}
-        self._settling: list[tuple[int, asyncio.Future[None]]] = []
+        self._queue: list[_Event] = []
+        self._at: int | None = None  # the oldest event that is being dealt with
+        self._ticks = 0
+        self._waiting: list[_Waiter] = []
         self._pump: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -58,8 +75,10 @@ class Crossbar:
 
     @property
     def observers(self) -> int:
-        """How many distinct queries are watched."""
+        """How many distinct queries are watched, sets of related keys included."""
         return len(self._observers)
+
+    # Watching
 
     async def observe(self, wanted: Sequence[tuple[LiveQuery, Take]]) -> list[ObserveHandle]:
         """Watch queries: each `take` gets the current result, then every step, in order.
@@ -71,7 +90,7 @@ class Crossbar:
         Raises:
             Exception: Whatever a query or the bus raised; nothing is watched then.
         """
-        observers: list[Observer] = []
+        observers: list[Observer[Any]] = []
         handles: list[ObserveHandle] = []
         try:
             for query, _ in wanted:
@@ -80,14 +99,14 @@ class Crossbar:
             for observer in observers:
                 await asyncio.shield(observer.initialised)
             if shared:
-                await self.fence()
+                await self._fence(shared)
             for observer, (_, take) in zip(observers, wanted, strict=True):
                 handle = ObserveHandle(observer, take)
                 observer.handles[handle] = None
                 handles.append(handle)
             for handle in handles:
-                for document in handle.observer.documents.values():
-                    handle.take(Step(None, document))
+                for step in handle.observer.first():
+                    handle.take(step)
         except BaseException:
             for handle in handles:
                 handle.observer.handles.pop(handle)
@@ -98,71 +117,53 @@ class Crossbar:
                 self._discard_unwatched(observer)
         return handles
 
-    def _hold(self, query: LiveQuery) -> Observer:
-        if self._stopped:
-            raise DDPError("The server has stopped: nothing can be watched any more.")
-        observer = self._observers.get(query.key)
-        if observer is None:
-            observer = self._observers[query.key] = Observer(query)
-            for topic in query.topics:
-                self._by_topic.setdefault(topic, {})[observer] = None
-            self._spawn(self._initialise(observer))
-        observer.waiting += 1
-        return observer
-
     def release(self, handle: ObserveHandle) -> None:
         """Watch no longer. The last watcher's going frees the observer. Idempotent."""
         handle.observer.handles.pop(handle, None)
         self._discard_unwatched(handle.observer)
 
-    def deliver(self, event: BusEvent) -> None:
-        """Take an event of the bus."""
+    def _hold(self, query: LiveQuery) -> Observer[Any]:
         if self._stopped:
-            return
-        self._number += 1
-        if isinstance(event, Gap):
-            self._on_gap()
-        if event.topic is None:
-            concerned = dict.fromkeys(self._observers.values())
+            raise DDPError("The server has stopped: nothing can be watched any more.")
+        observer = self._observers.get(query.key)
+        if observer is None:
+            observer = self._make(query)
+        observer.waiting += 1
+        return observer
+
+    def _make(self, query: LiveQuery) -> Observer[Any]:
+        observer: Observer[Any]
+        if isinstance(query, MatchedQuery):
+            index = self._table(query.table).index
+            observer = MatchedObserver(self, query.collection, query, index, self._related)
         else:
-            concerned = self._by_topic.get(event.topic, {})
-        for observer in concerned:
-            observer.pending.append(Pending(self._number, event))
-            if not observer.failures:
-                self._dirty[observer] = None
-        if self._dirty:
-            self._wake()
+            observer = PolledObserver(self, query)
+            for topic in query.topics:
+                self._polled.setdefault(topic, {})[observer] = None
+        self._begin(observer)
+        return observer
 
-    async def fence(self) -> None:
-        """Return once everything committed before this call has reached every watcher."""
-        await self.bus.fence()
-        await self.settled()
+    def _related(self, query: KeyQuery, dependent: RowObserver[Any]) -> KeyObserver:
+        observer = self._observers.get(query.key)
+        if observer is None:
+            observer = KeyObserver(self, query, self._table(query.table).index, self._related)
+            self._begin(observer)
+        assert isinstance(observer, KeyObserver)
+        observer.dependents[dependent] = None
+        return observer
 
-    async def settled(self) -> None:
-        """Return once every event delivered before this call has reached every watcher.
+    def _table(self, table: Table) -> _Table:
+        return self._tables.setdefault(table.topic, _Table(table))
 
-        Observers that cannot ask the database at present are not waited for.
-        """
-        if self._dirty:
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._settling.append((self._number, done))
-            await done
+    def _begin(self, observer: Observer[Any]) -> None:
+        self._observers[observer.key] = observer
+        self.spawn(self._initialise(observer))
 
-    async def stop(self) -> None:
-        """Ask nothing more; whoever waits for the crossbar to settle waits no longer."""
-        self._stopped = True
-        tasks = [*self._tasks, *([self._pump] if self._pump else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for observer in self._observers.values():
-            observer.initialised.cancel()  # those whose task was cancelled before its first step
-        self._dirty.clear()
-        self._settle()
-
-    async def _initialise(self, observer: Observer) -> None:
+    async def _initialise(self, observer: Observer[Any]) -> None:
         try:
-            for topic in observer.query.topics:
+            for keys in _related_to(observer):
+                await asyncio.shield(keys.initialised)
+            for topic in observer.topics:
                 await self._listen(topic)
             await observer.start()
         except BaseException as problem:
@@ -174,109 +175,307 @@ class Crossbar:
             observer.initialised.exception()  # whoever waited may be gone: no complaint
         else:
             observer.initialised.set_result(None)
-            self._wake()
+            observer.started()
 
-    def _discard_unwatched(self, observer: Observer) -> None:
-        if not observer.handles and not observer.waiting:
+    def _discard_unwatched(self, observer: Observer[Any]) -> None:
+        if not observer.watched:
             self._forget(observer)
 
-    def _forget(self, observer: Observer) -> None:
-        if self._observers.get(observer.query.key) is not observer:
+    def _forget(self, observer: Observer[Any]) -> None:
+        if self._observers.get(observer.key) is not observer:
             return
-        del self._observers[observer.query.key]
-        self._dirty.pop(observer, None)
-        self._settle()
-        for topic in observer.query.topics:
-            observers = self._by_topic[topic]
-            observers.pop(observer, None)
-            if not observers:
-                del self._by_topic[topic]
-                if not self._stopped:
-                    self._spawn(self._unlisten(topic))
+        del self._observers[observer.key]
+        observer.behind = None
+        observer.stop()
+        if isinstance(observer, RowObserver):
+            for keys in observer.related:
+                keys.dependents.pop(observer, None)
+                self._discard_unwatched(keys)
+        for topic in observer.topics:
+            if isinstance(observer, PolledObserver):
+                polled = self._polled[topic]
+                polled.pop(observer, None)
+                if not polled:
+                    del self._polled[topic]
+            elif topic in self._tables and not len(self._tables[topic].index):
+                del self._tables[topic]
+            if not self._wanted(topic) and not self._stopped:
+                self.spawn(self._unlisten(topic))
+        self.settle()
+
+    def _wanted(self, topic: str) -> bool:
+        return topic in self._polled or topic in self._tables
 
     async def _listen(self, topic: str) -> None:
         async with self._listen_lock:
             # Who wanted to listen may have left while another topic was waited for.
-            if topic not in self._listening and topic in self._by_topic:
+            if topic not in self._listening and self._wanted(topic):
                 await self.bus.subscribe(topic)
                 self._listening.add(topic)
 
     async def _unlisten(self, topic: str) -> None:
         async with self._listen_lock:
-            if topic in self._listening and topic not in self._by_topic:
+            if topic in self._listening and not self._wanted(topic):
                 self._listening.discard(topic)
                 await self.bus.unsubscribe(topic)
 
-    def _wake(self) -> None:
-        if self._pump is None and not self._stopped:
-            self._pump = self._task(self._rounds())
+    # Events
 
-    async def _rounds(self) -> None:
+    def deliver(self, event: BusEvent) -> None:
+        """Take an event of the bus."""
+        if self._stopped:
+            return
+        self.number += 1
+        if isinstance(event, Gap):
+            self._on_gap()
+        topics = [event.topic] if event.topic is not None else list(self._polled)
+        concerned = {each: None for topic in topics for each in self._polled.get(topic, ())}
+        for observer in concerned:
+            observer.notice(self.number, event)
+        if event.topic is None or event.topic in self._tables:
+            self._enqueue(_Event(self.number, event))
+
+    def ask_again(self, topic: str, key: str) -> None:
+        """Read a row anew: see `Surroundings`."""
+        # Not an event of its own: whoever waits for the present one waits for this, too.
+        self._enqueue(_Event(self.number, Change(topic, Op.UPDATE, key)))
+
+    def _enqueue(self, event: _Event) -> None:
+        self._queue.append(event)
+        if self._pump is None:
+            self._pump = self._task(self._deal())
+
+    async def _deal(self) -> None:
         try:
-            while ready := [each for each in self._dirty if each.initialised.done()]:
-                await self._round(ready)
-                self._settle()
-                # Let the sockets have their turn, whatever the rate of changes.
+            while self._queue:
+                events, self._queue = self._queue, []
+                self._at = events[0].number
+                rows = await self._read_rows(events)
+                for place, (number, event) in enumerate(events):
+                    self._at = number
+                    self._deal_with(number, event, rows)
+                    if not (place + 1) % MOST_EVENTS:
+                        self.settle()
+                        await asyncio.sleep(0)
+                self._at = None
+                self.settle()
                 await asyncio.sleep(0)
         finally:
+            self._at = None
             self._pump = None
 
-    async def _round(self, observers: list[Observer]) -> None:
-        asked = [list(observer.pending) for observer in observers]
-        answers = await asyncio.gather(
-            *(observer.ask(events) for observer, events in zip(observers, asked, strict=True)),
-            return_exceptions=True,
+    async def _read_rows(self, events: Iterable[_Event]) -> dict[str, _Rows | None]:
+        """Read what the events do not tell: topic → rows, None if they cannot be had."""
+        wanted: dict[str, dict[str, int]] = {}
+        for number, event in events:
+            if isinstance(event, Change) and event.key is not None and not self._told(event):
+                wanted.setdefault(event.topic, {})[event.key] = number
+        found = await asyncio.gather(
+            *(self._read(self._tables[topic], keys) for topic, keys in wanted.items())
         )
-        steps: list[tuple[int, Observer, str, Step]] = []
-        for observer, events, answer in zip(observers, asked, answers, strict=True):
-            del observer.pending[: len(events)]
-            if isinstance(answer, BaseException):
-                self._retry(observer, answer)
-            else:
-                observer.failures = 0
-                steps += [(number, observer, key, step) for number, key, step in answer]
-        steps.sort(key=lambda item: item[0])
-        for _number, observer, key, step in steps:
-            observer.take(key, step)
-        for observer in observers:
-            if not observer.pending:
-                self._dirty.pop(observer, None)
+        return dict(zip(wanted, found, strict=True))
 
-    def _retry(self, observer: Observer, problem: BaseException) -> None:
-        observer.failures += 1
-        delay = min(RETRY_FIRST * 2 ** (observer.failures - 1), RETRY_MOST)
-        logger.warning(
-            "Could not ask the database for %s, trying again in %.1f s: %s",
-            observer.query.collection,
-            delay,
-            str(problem) or type(problem).__name__,
-        )
-        # What the lost events said no longer matters: everything is asked again.
-        observer.pending = [Pending(self._number, Gap())]
-        self._dirty.pop(observer, None)
-        asyncio.get_running_loop().call_later(delay, self._try_again, observer)
+    def _told(self, change: Change) -> bool:
+        """Whether the event says all that is needed; also where nobody wants to know."""
+        table = self._tables.get(change.topic)
+        if table is None or not len(table.index):
+            return True
+        if change.xid is None:
+            return False  # nobody could say whether a result is newer
+        if change.op is Op.DELETE or table.was_read(change):
+            return True
+        if change.after is None:
+            return False
+        try:
+            row = table.table.row(change.after)
+            for column in table.index.columns:
+                row[column]
+        except Undecided:
+            return False
+        return True
 
-    def _try_again(self, observer: Observer) -> None:
-        if self._observers.get(observer.query.key) is observer and not self._stopped:
-            self._dirty[observer] = None
-            self._wake()
+    async def _read(self, table: _Table, keys: dict[str, int]) -> _Rows | None:
+        began = self.tick()
+        try:
+            found = await asyncio.wait_for(table.table.read(keys), self._patience)
+        except Exception as problem:
+            logger.warning(
+                "Could not read changed rows of %s: %s",
+                table.table.topic,
+                str(problem) or type(problem).__name__,
+            )
+            return None
+        rows = _Rows(Reading(began, self.tick(), found.snapshot), keys, found)
+        table.readings.append(rows)
+        return rows
 
-    def _settle(self) -> None:
-        if not self._settling:
+    def _deal_with(self, number: int, event: BusEvent, read: dict[str, _Rows | None]) -> None:
+        if event.topic is None:
+            for each in list(self._tables.values()):
+                each.missed(number)
             return
-        oldest = min((each.pending[0].number for each in self._dirty if each.pending), default=None)
-        waiting = []
-        for number, done in self._settling:
-            if oldest is not None and oldest <= number:
-                waiting.append((number, done))
-            elif not done.done():
-                done.set_result(None)
-        self._settling = waiting
+        table = self._tables.get(event.topic)
+        if table is None:
+            return
+        if isinstance(event, Gap) or event.key is None:
+            table.missed(number)
+            return
+        rows = read.get(event.topic)
+        if event.topic in read and rows is None:
+            table.missed(number)
+            return
+        change = self._row_change(table, number, event, rows)
+        if change is None:
+            return
+        try:
+            concerned = table.index.concerned(change.key, change.row)
+        except Undecided:  # an index that came while the rows were read
+            concerned = table.index
+        for observer in list(concerned):
+            observer.change(change)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    @staticmethod
+    def _row_change(
+        table: _Table, number: int, event: Change, rows: _Rows | None
+    ) -> RowChange | None:
+        """The row after an event; None if it is known as it was later."""
+        key = event.key
+        assert key is not None
+        if rows is not None and key in rows.keys:
+            # What was read is as new as the last of these events.
+            if number < rows.keys[key]:
+                return None
+            return RowChange(number, event.topic, key, rows.found.get(key), rows.reading)
+        if table.was_read(event):
+            return None
+        xid = event.xid
+        assert xid is not None, "what has none was read"
+        row = None if event.after is None else table.table.row(event.after)
+        return RowChange(number, event.topic, key, row, xid)
+
+    # Fences
+
+    async def fence(self, handles: Iterable[ObserveHandle] | None = None) -> None:
+        """Return once everything committed before this call has reached these watchers.
+
+        Args:
+            handles: Whose; None: all. Observers that cannot ask the database at present are not
+                waited for, and no other for longer than the crossbar's patience.
+        """
+        await self._fence(None if handles is None else [each.observer for each in handles])
+
+    async def _fence(self, observers: list[Observer[Any]] | None) -> None:
+        await self.bus.fence()
+        await self.settled(observers)
+
+    async def settled(self, observers: list[Observer[Any]] | None = None) -> None:
+        """Return once every event delivered before this call is dealt with; see `fence`."""
+        waiter = _Waiter(self.number, observers, asyncio.get_running_loop().create_future())
+        if self._is_settled(waiter):
+            return
+        self._waiting.append(waiter)
+        try:
+            await asyncio.wait_for(waiter.done, self._patience)
+        except TimeoutError:
+            logger.warning("A fence waited for %g s: it is given up", self._patience)
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    def settle(self) -> None:
+        """Look who need not wait any more."""
+        for waiter in list(self._waiting):
+            if self._is_settled(waiter) and not waiter.done.done():
+                waiter.done.set_result(None)
+
+    def _is_settled(self, waiter: _Waiter) -> bool:
+        if self._stopped:
+            return True
+        oldest = self._at
+        if oldest is None and self._queue:
+            oldest = self._queue[0].number
+        if oldest is not None and oldest <= waiter.number:
+            return False
+        observers = self._observers.values() if waiter.observers is None else waiter.observers
+        return not any(each.lags(waiter.number) for each in observers)
+
+    # Running
+
+    async def stop(self) -> None:
+        """Ask nothing more; whoever waits for the crossbar to settle waits no longer."""
+        self._stopped = True
+        tasks = [*self._tasks, *([self._pump] if self._pump else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for observer in self._observers.values():
+            observer.initialised.cancel()  # those whose task was cancelled before its first step
+        self._queue.clear()
+        self.settle()
+
+    def tick(self) -> int:
+        """The next of ever larger numbers; see `Surroundings`."""
+        self._ticks += 1
+        return self._ticks
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run in a task that ends with the crossbar."""
         task = self._task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work, context=self._context.copy())
+
+
+class _Event(NamedTuple):
+    number: int
+    event: BusEvent
+
+
+class _Waiter(NamedTuple):
+    """Who waits, up to which event, for whom (None: everybody)."""
+
+    number: int
+    observers: list[Observer[Any]] | None
+    done: asyncio.Future[None]
+
+
+class _Rows(NamedTuple):
+    """Rows that were read: for which events (key → the last one's number), and what there was."""
+
+    reading: Reading
+    keys: dict[str, int]
+    found: Found[Row]
+
+
+class _Table:
+    """Who decides in memory on the rows of one table, and what was read of it lately."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.index: RowIndex[RowObserver[Any]] = RowIndex()
+        self.readings: list[_Rows] = []
+
+    def was_read(self, change: Change) -> bool:
+        """Whether the row was read as it was after this change or later."""
+        xid = change.xid
+        if xid is None or not self.readings:
+            return False
+        # Events come in commit order: after one that a reading did not see, none comes that it saw.
+        self.readings = [
+            each
+            for each in self.readings
+            if each.reading.snapshot is not None and each.reading.snapshot.sees(xid)
+        ]
+        return any(change.key in each.keys for each in self.readings)
+
+    def missed(self, number: int) -> None:
+        """All of it may be different."""
+        for observer in self.index:
+            observer.missed(number)
+
+
+def _related_to(observer: Observer[Any]) -> list[KeyObserver]:
+    return observer.related if isinstance(observer, RowObserver) else []

@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Hashable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
 
-from ddpcore.bus import BusEvent, Change
 from ddpcore.live.document import Document, Step
-from ddpcore.live.query import LiveQuery
 
-__all__ = ["ObserveHandle", "Observer", "Pending"]
+__all__ = ["ObserveHandle", "Observer", "Surroundings"]
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class Pending(NamedTuple):
-    """An event that an observer has yet to look into; `number` orders events of all topics."""
+FAILURES = (Exception, asyncio.CancelledError)
+"""How a question to the database may end; see `Observer.pause_after`."""
+
+# After a failed question to the database: seconds until the next try, doubling up to the cap.
+RETRY_FIRST, RETRY_MOST = 0.1, 5.0
+
+
+class Surroundings(Protocol):
+    """What an observer needs of the crossbar."""
 
     number: int
-    event: BusEvent
+
+    def tick(self) -> int:
+        """The next of ever larger numbers: tells what was asked before what."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run in a task that ends with the crossbar."""
+
+    def settle(self) -> None:
+        """Look who need not wait any more."""
+
+    def ask_again(self, topic: str, key: str) -> None:
+        """Read a row anew: what was read of it may be older than what is known."""
 
 
 class ObserveHandle:
@@ -28,91 +46,108 @@ class ObserveHandle:
 
     __slots__ = ("observer", "take")
 
-    def __init__(self, observer: Observer, take: Callable[[Step], None]) -> None:
+    def __init__(self, observer: Observer[Any], take: Callable[[Any], None]) -> None:
         self.observer = observer
         self.take = take
 
 
-class Observer:
+class Observer(ABC, Generic[T]):
     """The current result of a query, and those who watch it.
 
+    Args:
+        around: The crossbar.
+        name: What logs call it.
+
     Attributes:
-        documents: The result: row key → document.
+        key: The query's.
+        topics: What it wants to hear of.
+        items: The result: row key → document, or whatever it holds of a row.
         initialised: Done once the first result is there, or could not be had.
         handles: The watchers, in order of arrival.
         waiting: How many are about to watch; they keep the observer alive as well.
-        pending: The events not yet looked into, oldest first.
+        behind: The number of the oldest event that is not dealt with, if there is one.
         failures: How often in a row the database could not be asked.
     """
 
-    def __init__(self, query: LiveQuery) -> None:
-        self.query = query
-        self.documents: dict[str, Document] = {}
+    key: Hashable
+    topics: frozenset[str]
+
+    def __init__(self, around: Surroundings, name: str) -> None:
+        self.around = around
+        self.name = name
+        self.items: dict[str, T] = {}
         self.initialised: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.handles: dict[ObserveHandle, None] = {}
         self.waiting = 0
-        self.pending: list[Pending] = []
+        self.behind: int | None = None
         self.failures = 0
 
+    @abstractmethod
     async def start(self) -> None:
-        """Ask for the first result."""
-        self.documents = dict(await self.query.fetch())
+        """Ask for the first result. All topics are listened to already."""
 
-    async def ask(self, events: list[Pending]) -> list[tuple[int, str, Step]]:
-        """Ask the database what `events` did to the result.
+    def started(self) -> None:
+        """The first result is there, and whoever waits for it knows."""
 
-        Returns:
-            The steps that show, each with the number of its event and its row key. They are not
-            taken yet.
-        """
-        steps = await self._steps(events)
-        # Where a document is the same to the last field, everybody keeps the version they have.
-        # Frames are made here and not while steps are taken, which must not fail half-way.
-        return [each for each in steps if each[2].frame is not None]
+    def stop(self) -> None:
+        """Nobody watches any more."""
 
-    async def _steps(self, events: list[Pending]) -> list[tuple[int, str, Step]]:
-        rows: dict[str, int] = {}
-        everything: int | None = None
-        for number, event in events:
-            row = self.query.row_of(event) if isinstance(event, Change) else None
-            if row is None:
-                everything = number
-            else:
-                # Last mention wins: only then had the row the value that is read now.
-                rows.pop(row, None)
-                rows[row] = number
-        if everything is not None:
-            found = await self.query.fetch()
-            steps = self._difference(found)
-            # A row that was named takes its step where it was named, so that the changes of one
-            # transaction keep their order.
-            return [(rows.get(key, everything), key, step) for key, step in steps.items()]
-        found = await self.query.fetch_rows(rows)
-        return [
-            (number, key, Step(before, after))
-            for key, number in rows.items()
-            for before, after in ((self.documents.get(key), found.get(key)),)
-            if before is not None or after is not None
-        ]
+    @property
+    def watched(self) -> bool:
+        """Whether anybody needs it."""
+        return bool(self.handles or self.waiting)
 
-    def _difference(self, found: Mapping[str, Document]) -> dict[str, Step]:
-        steps = {
-            key: Step(document, None)
-            for key, document in self.documents.items()
-            if key not in found
-        }
-        for key, document in found.items():
-            steps[key] = Step(self.documents.get(key), document)
-        return steps
+    @property
+    def stuck(self) -> bool:
+        """Whether the database cannot be asked at present: nobody waits for it."""
+        return bool(self.failures)
 
-    def take(self, key: str, step: Step) -> None:
+    def lags(self, number: int) -> bool:
+        """Whether an event up to this number is yet to be dealt with, and can be at present."""
+        return self.behind is not None and self.behind <= number and not self.stuck
+
+    def step(self, before: T | None, after: T | None) -> Any:
+        """The step from one state of a row to the next; None if it would not show."""
+        step = Step(_document(before), _document(after))
+        return step if step.frame is not None else None
+
+    def take(self, key: str, step: Any) -> None:
         """Take one step and pass it on to all who watch."""
         if step.after is None:
-            self.documents.pop(key, None)
+            self.items.pop(key, None)
         else:
-            self.documents[key] = step.after
+            self.items[key] = step.after
         for handle in list(self.handles):
             try:
                 handle.take(step)
             except Exception:
-                logger.exception("A watcher of %s failed", self.query.collection)
+                logger.exception("A watcher of %s failed", self.name)
+
+    async def pause_after(self, problem: BaseException) -> None:
+        """Note that the database could not be asked, and wait before the next try.
+
+        Raises:
+            asyncio.CancelledError: It is the task itself that was cancelled.
+        """
+        task = asyncio.current_task()
+        if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise problem
+        self.failures += 1
+        delay = min(RETRY_FIRST * 2 ** (self.failures - 1), RETRY_MOST)
+        logger.warning(
+            "Could not ask the database for %s, trying again in %.1f s: %s",
+            self.name,
+            delay,
+            str(problem) or type(problem).__name__,
+        )
+        self.around.settle()
+        await asyncio.sleep(delay)
+
+    def first(self) -> Iterable[Any]:
+        """The steps that bring a new watcher to the current result."""
+        return (self.step(None, item) for item in self.items.values())
+
+
+def _document(item: object) -> Document | None:
+    assert item is None or isinstance(item, Document)
+    return item

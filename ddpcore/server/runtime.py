@@ -221,7 +221,8 @@ class SessionRuntime:
         self.machine.method_done(invocation, outcome, outstanding=wrote)
         if wrote and self.machine.open:
             try:
-                await self.server.crossbar.fence()
+                watching = [handle for handles in self._handles.values() for handle in handles]
+                await self.server.crossbar.fence(watching)
             except Exception:
                 logger.exception("The write fence of method %r failed", invocation.name)
             finally:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from memory_client import turns
 
 from ddpcore import Change, DDPError, Document, Gap, LiveQuery, MemoryBus, Op
-from ddpcore.live import crossbar as crossbar_module
+from ddpcore.live import observer as observer_module
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.live.document import Step
 
@@ -270,15 +270,40 @@ async def test_a_change_while_the_first_fetch_runs_is_not_lost():
         assert watcher.values() == {"1": 1}
 
 
-async def test_one_transaction_arrives_in_the_order_of_its_statements():
+async def test_within_a_table_changes_keep_their_order():
     async with World() as world:
         log: list[Any] = []
-        for topic in "tuv":
-            await world.watch(topic, log=log, by_row=topic != "v")
-        for topic, key in ["t1", "u1", "t2", "v1", "u2", "t3"]:
-            await world.table.write(topic, key, 1)
+        await world.watch("t", log=log)
+        for key in "3142":
+            await world.table.write("t", key, 1)
         await world.crossbar.settled()
-        assert [topic + key for topic, key, _ in log] == ["t1", "u1", "t2", "v1", "u2", "t3"]
+        assert [key for _, key, _ in log] == ["3", "1", "4", "2"]
+
+
+async def test_a_hung_question_holds_up_only_who_needs_the_answer():
+    async with World() as world:
+        slow, quick = await world.watch("t"), await world.watch("u")
+        world.table.gate = asyncio.Event()
+        await world.table.write("t", "1", 1)
+        await turns()
+        world.table.gate, gate = None, world.table.gate
+        await world.table.write("u", "1", 1)
+        await world.crossbar.fence([world.watching[1][2]])
+        assert (slow.values(), quick.values()) == ({}, {"1": 1})
+        gate.set()
+        await world.crossbar.fence()
+        assert slow.values() == {"1": 1}
+
+
+async def test_a_fence_does_not_wait_for_ever(expect_log):
+    expect_log("ddpcore.live", "A fence waited for 0.01 s")
+    async with World() as world:
+        world.crossbar._patience = 0.01
+        await world.watch("t")
+        world.table.gate = asyncio.Event()
+        await world.table.write("t", "1", 1)
+        await world.crossbar.fence()
+        world.table.gate.set()
 
 
 async def test_a_row_without_visible_change_sends_nothing():
@@ -289,7 +314,7 @@ async def test_a_row_without_visible_change_sends_nothing():
         await world.table.write("t", "1", 1)
         await world.crossbar.settled()
         assert watcher.log == [("t", "1", 1)]
-        assert world.watching[0][2].observer.documents["1"] is kept
+        assert world.watching[0][2].observer.items["1"] is kept
 
 
 async def test_a_gap_has_everything_asked_again():
@@ -354,7 +379,7 @@ async def test_a_watcher_that_fails_later_hurts_no_other(expect_log):
 @pytest.mark.parametrize("problem", [OSError("away"), asyncio.CancelledError(), ValueError()])
 async def test_what_could_not_be_asked_is_asked_again(problem, expect_log, monkeypatch):
     expect_log("ddpcore.live", "Could not ask the database for t")
-    monkeypatch.setattr(crossbar_module, "RETRY_FIRST", 0.0)
+    monkeypatch.setattr(observer_module, "RETRY_FIRST", 0.0)
     async with World() as world:
         watcher = await world.watch("t")
         other = await world.watch("u")
@@ -488,7 +513,7 @@ actions = st.lists(
 
 @pytest.fixture
 def allow_retries(log_watch, monkeypatch):
-    monkeypatch.setattr(crossbar_module, "RETRY_FIRST", 0.0)
+    monkeypatch.setattr(observer_module, "RETRY_FIRST", 0.0)
     log_watch.expect("ddpcore.live", "Could not ask the database", required=False)
 
 
@@ -544,5 +569,5 @@ async def live_through(schedule):
         await turns(20)
         assert world.crossbar.observers == 0
         assert table.bus.topics == set()
-        assert world.crossbar._by_topic == {}
-        assert world.crossbar._dirty == {}
+        assert world.crossbar._polled == {}
+        assert world.crossbar._tables == {}

@@ -1,0 +1,334 @@
+"""Observers that decide in memory what a change means: nothing is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from ddpcore.live.document import Document, Step
+from ddpcore.live.index import RowIndex
+from ddpcore.live.observer import FAILURES, Observer, Surroundings
+from ddpcore.live.predicate import Predicate, Row, Undecided
+from ddpcore.live.query import KeyQuery, MatchedQuery, RowQuery
+from ddpcore.live.snapshot import Found, Snapshot
+
+__all__ = ["KeyObserver", "MatchedObserver", "Reading", "RowChange", "RowObserver"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Reading(NamedTuple):
+    """When the database was asked: the crossbar's ticks before the question and after the answer.
+
+    Two answers of a database without snapshots can only be told apart by these.
+    """
+
+    began: int
+    ended: int
+    snapshot: Snapshot | None
+
+
+class RowChange:
+    """A row, as it is after a change.
+
+    Attributes:
+        number: The event's.
+        topic: The table's.
+        key: The row's.
+        row: Its values; None: it is gone.
+        seen: As of when: the number of the writing transaction, or when it was read.
+    """
+
+    __slots__ = ("_made", "_steps", "key", "number", "row", "seen", "topic")
+
+    def __init__(
+        self, number: int, topic: str, key: str, row: Row | None, seen: int | Reading
+    ) -> None:
+        self.number = number
+        self.topic = topic
+        self.key = key
+        self.row = row
+        self.seen = seen
+        self._made: dict[Hashable, Any] = {}
+        self._steps: dict[tuple[int, int], Step] = {}
+
+    def document(self, query: MatchedQuery, row: Row) -> Document:
+        """The row's document, one for all queries that make the same of it.
+
+        Raises:
+            Undecided: The row does not tell all that the document needs.
+        """
+        made: Document | None = self._made.get(query.maker)
+        if made is None:
+            made = self._made[query.maker] = query.item(self.key, row)
+        return made
+
+    def step(self, before: Document | None, after: Document | None) -> Step:
+        """The step between two documents, one for all who take it: its frame is made once."""
+        which = (id(before), id(after))
+        step = self._steps.get(which)
+        if step is None:
+            step = self._steps[which] = Step(before, after)
+        return step
+
+
+class RowObserver(Observer[T], Generic[T]):
+    """Keeps the rows of one table that meet a condition.
+
+    It asks the database for the first result, and again whenever something may have been missed
+    or a set of related keys has changed. Changes that come meanwhile wait; those that the answer
+    shows already are dropped. So nothing is lost, taken twice, or taken in a wrong order.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        name: str,
+        query: RowQuery,
+        index: RowIndex[Any],
+        related: Callable[[KeyQuery, RowObserver[Any]], KeyObserver],
+    ) -> None:
+        super().__init__(around, name)
+        self.key = query.key
+        self.query = query
+        self.topics = frozenset((query.table.topic,))
+        self._index = index
+        self._related: list[KeyObserver] = []
+
+        def resolve(keys: KeyQuery) -> KeyObserver:
+            observer = related(keys, self)
+            self._related.append(observer)
+            return observer
+
+        self.predicate: Predicate = query.predicate.bound(resolve)
+        self._read: Reading | None = None  # what the result rests on
+        self._synchronising = True
+        self._missed = True
+        self._buffer: list[RowChange] = []
+        self._task: asyncio.Task[None] | None = None
+        index.enter(self, None, ())
+
+    @property
+    def related(self) -> list[KeyObserver]:
+        """The key sets that the condition needs."""
+        return self._related
+
+    async def start(self) -> None:
+        """Ask for the first result."""
+        await self._synchronise()
+
+    def stop(self) -> None:
+        """Ask nothing more, hear nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+        self._index.remove(self, self.items)
+
+    @property
+    def stuck(self) -> bool:
+        """See `Observer.stuck`; related keys count."""
+        return super().stuck or any(keys.stuck for keys in self._related)
+
+    def lags(self, number: int) -> bool:
+        """See `Observer.lags`; related keys count."""
+        return super().lags(number) or any(keys.lags(number) for keys in self._related)
+
+    @property
+    def asking(self) -> bool:
+        """Whether the result is known to be old, and asked for again."""
+        return self._task is not None
+
+    async def current(self) -> None:
+        """Return once it is not, or nobody watches any more."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def missed(self, number: int) -> None:
+        """Something is not known any more: ask for the whole result."""
+        self._missed = True
+        if self.behind is None:
+            self.behind = number
+        if not self._synchronising:
+            self._synchronising = True
+            self._index.enter(self, None, self.items)
+            self._task = self.around.spawn(self._again())
+
+    async def _again(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._synchronise()
+                except FAILURES as problem:
+                    await self.pause_after(problem)
+                else:
+                    return
+        finally:
+            self._task = None
+
+    async def _synchronise(self) -> None:
+        while self._missed:
+            # Changes are not to be judged by sets of keys that are older than the result.
+            while busy := [keys for keys in self._related if keys.asking]:
+                await busy[0].current()
+            self._missed = False
+            began = self.around.tick()
+            try:
+                found = await self.query.fetch()
+            except BaseException:
+                self._missed = True
+                raise
+            snapshot = found.snapshot if isinstance(found, Found) else None
+            self._read = Reading(began, self.around.tick(), snapshot)
+            self._replace(dict(found))
+        self._synchronising = False
+        self._index.enter(self, self.predicate.entries(), self.items)
+        self.failures = 0
+        self.behind = None
+        buffer, self._buffer = self._buffer, []
+        for change in buffer:
+            self.change(change)
+        self.around.settle()
+
+    def _replace(self, found: dict[str, T]) -> None:
+        for key in [key for key in self.items if key not in found]:
+            self._take(key, self.step(self.items[key], None))
+        for key, item in found.items():
+            self._take(key, self.step(self.items.get(key), item))
+
+    def change(self, change: RowChange) -> None:
+        """A row is not as it was."""
+        if self._synchronising:
+            self._buffer.append(change)
+            return
+        match self._shown(change.seen):
+            case True:
+                return
+            case None:
+                self.around.ask_again(change.topic, change.key)
+                return
+        held = self.items.get(change.key)
+        try:
+            item = None
+            if change.row is not None and self.predicate(change.row) is True:
+                item = self._item(change, change.row)
+            if held is None and item is None:
+                return
+            step = self._step(change, held, item)
+        except Undecided:
+            self.missed(change.number)
+        except Exception:
+            logger.exception("%s cannot be decided in memory: the database is asked", self.name)
+            self.missed(change.number)
+        else:
+            self._take(change.key, step)
+
+    def _shown(self, seen: int | Reading) -> bool | None:
+        """Whether the result rests on something newer; None: that cannot be told."""
+        mine = self._read
+        assert mine is not None, "there is a first result"
+        if isinstance(seen, int):
+            return None if mine.snapshot is None else mine.snapshot.sees(seen)
+        if mine.snapshot is not None and seen.snapshot is not None:
+            return mine.snapshot.covers(seen.snapshot)
+        if seen.ended <= mine.began:
+            return True
+        return False if mine.ended <= seen.began else None
+
+    def _item(self, change: RowChange, row: Row) -> Any:
+        return self.query.item(change.key, row)
+
+    def _step(self, change: RowChange, before: T | None, after: T | None) -> Any:  # noqa: ARG002
+        return self.step(before, after)
+
+    def _take(self, key: str, step: Any) -> None:
+        if step is None:
+            return
+        if step.after is None:
+            self._index.drop(key, self)
+        else:
+            self._index.hold(key, self)
+        self.take(key, step)
+
+
+class MatchedObserver(RowObserver[Document]):
+    """The result of a matched query: documents."""
+
+    query: MatchedQuery
+
+    def _item(self, change: RowChange, row: Row) -> Document:
+        return change.document(self.query, row)
+
+    def _step(self, change: RowChange, before: Document | None, after: Document | None) -> Any:
+        step = change.step(before, after)
+        return step if step.frame is not None else None
+
+
+class KeyStep(NamedTuple):
+    """A row's key came or went, or is another one now."""
+
+    before: Hashable | None
+    after: Hashable | None
+
+
+class KeyObserver(RowObserver[Hashable]):
+    """The keys of rows that meet a condition: a set for predicates on the rows that refer to them.
+
+    Attributes:
+        dependents: Whose conditions need the set; they ask for their results again if it changes.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        query: KeyQuery,
+        index: RowIndex[Any],
+        related: Callable[[KeyQuery, RowObserver[Any]], KeyObserver],
+    ) -> None:
+        super().__init__(around, query.table.topic, query, index, related)
+        self._keys: dict[Hashable, int] = {}  # how many rows have it: for a moment it may be two
+        self._at = 0  # the event that is being dealt with
+        self.dependents: dict[RowObserver[Any], None] = {}
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._keys
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def watched(self) -> bool:
+        """See `Observer.watched`; dependents count."""
+        return bool(self.dependents) or super().watched
+
+    def missed(self, number: int) -> None:
+        """See `RowObserver.missed`; who depends on the set must not go by it until then."""
+        super().missed(number)
+        for dependent in list(self.dependents):
+            dependent.missed(number)
+
+    def change(self, change: RowChange) -> None:
+        """A row is not as it was."""
+        self._at = change.number
+        super().change(change)
+
+    def step(self, before: Hashable | None, after: Hashable | None) -> Any:
+        """The step, if there is a difference."""
+        return KeyStep(before, after) if before != after else None
+
+    def take(self, key: str, step: Any) -> None:
+        """Change the set, then tell."""
+        if step.before is not None:
+            self._keys[step.before] -= 1
+            if not self._keys[step.before]:
+                del self._keys[step.before]
+        if step.after is not None:
+            self._keys[step.after] = self._keys.get(step.after, 0) + 1
+        super().take(key, step)
+        for dependent in list(self.dependents):
+            dependent.missed(self._at)
