@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
-from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
+from ddpcore_django.checks import before_serving
 from ddpcore_django.conf import conf
 from ddpcore_django.server import make_server, postgres_dsn
 from ddpcore_django.wsgi import site
 
-__all__ = ["from_project", "from_settings"]
+__all__ = ["from_project", "from_settings", "set_up"]
 
 
 def from_settings(module: str) -> Application:
@@ -24,13 +26,29 @@ def from_settings(module: str) -> Application:
     Raises:
         ddpcore.DDPError: There is no such module, or the project is set up wrongly.
     """
+    set_up(module)
+    with _explained(module):
+        return from_project(name=module)
+
+
+def set_up(module: str) -> None:
+    """Set Django up for a settings module.
+
+    Raises:
+        ddpcore.DDPError: There is no such module, or the project is set up wrongly.
+    """
     import django
 
     os.environ["DJANGO_SETTINGS_MODULE"] = module
-    try:
+    with _explained(module):
         django.setup()
         _enable_loggers()
-        return from_project(name=module)
+
+
+@contextmanager
+def _explained(module: str) -> Iterator[None]:
+    try:
+        yield
     except ModuleNotFoundError as problem:
         if not f"{module}.".startswith(f"{problem.name}."):
             raise  # the settings are there, but something that they name is not
@@ -60,9 +78,8 @@ def from_project(name: str | None = None) -> Application:
         app.startswith("ddpcore_django.apps") for app in settings.INSTALLED_APPS
     ):
         raise DDPError('Add "ddpcore_django" to INSTALLED_APPS, then try again.')
-    errors = [each for each in run_checks(tags=["ddpcore"]) if each.is_serious()]
-    if errors:
-        raise DDPError("\n".join(str(each) for each in errors))
+    if obstacles := before_serving():
+        raise DDPError("\n".join(str(each) for each in obstacles))
     dsn = postgres_dsn()
     chosen = conf().bus
     return Application(

@@ -15,9 +15,10 @@ class DDPCoreConfig(AppConfig):
     verbose_name = "ddpcore"
 
     def ready(self) -> None:
-        """Import every app's `ddp.py`, then connect the signals."""
-        from ddpcore_django import capture, checks, registry
+        """Import every app's `ddp.py`, then connect the signals or see to the triggers."""
+        from ddpcore_django import capture, checks, registry, triggers
 
         checks.register()
         registry.autodiscover()
         capture.connect(registry.API)
+        triggers.connect()

@@ -1,74 +1,57 @@
 """Capture by signals: announces what the ORM does to the models that are published.
 
-With PostgreSQL a change is announced by one NOTIFY in the writer's own transaction: it arrives
-after the commit, in order, or never. With any other database it is put on the memory bus of this
-process when the transaction has been committed.
+Only the models concerned get receivers, so that Django's fast deletes stay fast for all others,
+and those captured by triggers of the database get none. Each receiver announces with one
+statement, see `ddpcore_django.announcing`.
 
-Only the models concerned get receivers, so that Django's fast deletes stay fast for all others.
 Signals do not see `bulk_create`, `bulk_update`, `QuerySet.update`, raw SQL, or what the database
 does by itself.
+
+A deletion is announced before it happens, while the database can still read the row and the links
+that go with it without signals. They are locked, so nobody else changes them any more. A receiver
+of the project may: if this thread saved anything in between, the deletion is announced once more.
+If the deletion fails, its transaction is rolled back, and what was announced with it.
 """
 
 from __future__ import annotations
 
-import logging
-import weakref
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connections, transaction
-from django.db.models import Model
+from django.db import connections
+from django.db.backends.signals import connection_created
+from django.db.models import Field, Model
 from django.db.models.constants import LOOKUP_SEP
-from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
+from django.db.models.signals import post_delete, post_save, pre_delete
 from django.db.utils import DEFAULT_DB_ALIAS
 
-from ddpcore.bus import Bus, Change, MemoryBus, Op
+from ddpcore.bus import Change, Op
 from ddpcore.errors import DDPError
 from ddpcore.live.fence import WriteFence
+from ddpcore_django.announcing import Rows, announce, memory_buses, source_or_none, tell
+from ddpcore_django.capture_links import ends_of_links, links_to_watch, watch_links
 from ddpcore_django.collection import Collection
 from ddpcore_django.conf import conf
 from ddpcore_django.registry import Registry
 from ddpcore_django.serialize import document_id
 from ddpcore_django.tables import through_of, topic_of
+from ddpcore_django.triggers import captured_by_triggers
 
 __all__ = ["announce", "captured_topics", "connect", "memory_buses"]
-
-logger = logging.getLogger(__name__)
-
-memory_buses: weakref.WeakSet[Bus] = weakref.WeakSet()
-"""The running buses of this process that hear of changes after the commit."""
 
 _captured: set[str] = set()
 
 
 def captured_topics() -> frozenset[str]:
-    """The topics whose changes are announced."""
+    """The topics whose changes are announced, by signals or by triggers."""
     return frozenset(_captured)
 
 
-def announce(using: str, *changes: Change) -> None:
-    """Tell the bus of changes made on a connection, if they get committed."""
-    if using != DEFAULT_DB_ALIAS:
-        return
-    WriteFence.mark()
-    connection = connections[using]
-    if conf().captures(connection.vendor) == "notify":
-        from ddpcore_pg import notify_sql
-
-        with connection.cursor() as cursor:
-            cursor.execute(*notify_sql(*changes))
-    if memory_buses:
-        transaction.on_commit(partial(_publish, changes), using=using)
-
-
-def _publish(changes: Iterable[Change]) -> None:
-    for bus in list(memory_buses):
-        if isinstance(bus, MemoryBus):
-            for change in changes:
-                bus.publish_threadsafe(change)
+# --- whom to watch -----------------------------------------------------------------------------
 
 
 def connect(registry: Registry) -> None:
@@ -77,22 +60,32 @@ def connect(registry: Registry) -> None:
     Raises:
         ddpcore.DDPError: `DDPCORE["WATCH"]` names a model that does not exist.
     """
-    published = {collection.model for collection in registry.collections.values()}
+    source_or_none.cache_clear()
+    tables = _tables_to_watch(registry)
+    _captured.update(map(topic_of, tables))
+    by_signals = {table for table in tables if not captured_by_triggers(table)}
+    if len(by_signals) < len(tables):
+        _mark_fences()
+    links = links_to_watch(by_signals)
+    for model in apps.get_models():
+        _watch(model, [each for each in _tables_of(model) if each in by_signals], links)
+    for field in links:
+        watch_links(field)
+
+
+def _tables_to_watch(registry: Registry) -> set[type[Model]]:
+    models = {collection.model for collection in registry.collections.values()}
     for collection in registry.collections.values():
-        published |= set(_models_on_the_way(collection))
+        models |= set(_models_on_the_way(collection))
     for label in conf().watch:
         try:
-            published.add(apps.get_model(label))
+            models.add(apps.get_model(label))
         except (LookupError, ValueError) as problem:
             raise DDPError(f"DDPCORE['WATCH'] names {label!r}: {problem}") from problem
-    tables = {topic_of(model) for model in published}
-    for model in apps.get_models():
-        topics = [topic for topic in _topics_of_row(model) if topic in tables]
-        if topics:
-            _watch(model, topics)
-    for model in published:
-        for field in model._meta.many_to_many:
-            _watch_many_to_many(field)
+    tables = {table for model in models for table in _tables_of(model)}
+    return tables | {
+        through_of(field) for table in tables for field in table._meta.local_many_to_many
+    }
 
 
 def _models_on_the_way(collection: Collection) -> Iterable[type[Model]]:
@@ -116,78 +109,107 @@ def _models_on_the_way(collection: Collection) -> Iterable[type[Model]]:
             yield model
 
 
-def _topics_of_row(model: type[Model]) -> list[str]:
-    # With multi-table inheritance a child's row has a part in each parent's table.
-    concrete = model._meta.concrete_model or model
-    return [topic_of(concrete), *(topic_of(parent) for parent in concrete._meta.all_parents)]
+def _tables_of(model: type[Model]) -> list[type[Model]]:
+    # With multi-table inheritance a child's row has a part in each parent's table. In the order
+    # in which they are written.
+    own = _concrete(model)
+    parents = [_concrete(parent) for parent in reversed(own._meta.all_parents)]
+    return list(dict.fromkeys([*parents, own]))
 
 
-def _watch(model: type[Model], topics: list[str]) -> None:
-    _captured.update(topics)
+def _concrete(model: type[Model]) -> type[Model]:
+    return model._meta.concrete_model or model
+
+
+def _watch(model: type[Model], tables: list[type[Model]], fields: Iterable[Any]) -> None:
+    ends = ends_of_links(model, fields)
     name = f"ddpcore.{model._meta.label_lower}"
+    table = _concrete(model) if _concrete(model) in tables else None
     # Weak references would die with this function's frame.
-    post_save.connect(
-        partial(_saved, topics), sender=model, weak=False, dispatch_uid=f"{name}.save"
-    )
-    # A deleted child has no primary key any more when the signal comes: it is kept before.
-    pre_delete.connect(_deleting, sender=model, weak=False, dispatch_uid=f"{name}.deleting")
-    post_delete.connect(
-        partial(_deleted, topics), sender=model, weak=False, dispatch_uid=f"{name}.delete"
-    )
+    if tables:
+        post_save.connect(
+            partial(_saved, tables), sender=model, weak=False, dispatch_uid=f"{name}.save"
+        )
+    if table is not None or ends:
+        pre_delete.connect(
+            partial(_deleting, table, ends),
+            sender=model,
+            weak=False,
+            dispatch_uid=f"{name}.deleting",
+        )
+    if table is not None:
+        post_delete.connect(
+            partial(_deleted, table), sender=model, weak=False, dispatch_uid=f"{name}.delete"
+        )
 
 
-def _saved(topics: list[str], *, instance: Model, created: bool, using: str, **_: object) -> None:
+# --- rows --------------------------------------------------------------------------------------
+
+
+class _Thread(threading.local):
+    saves = 0
+
+
+_thread = _Thread()
+
+
+def _saved(
+    tables: Sequence[type[Model]], *, instance: Model, created: bool, using: str, **_: object
+) -> None:
+    _thread.saves += 1
     op = Op.INSERT if created else Op.UPDATE
-    announce(using, *(Change(topic, op, document_id(instance.pk)) for topic in topics))
+    keys = [(table, _key_in(table, instance)) for table in tables]
+    # A child of a fixture is saved alone, and knows nothing of its parent.
+    announce(using, *(Rows.of(table, op, key) for table, key in keys if key is not None))
 
 
-def _deleting(*, instance: Model, **_: object) -> None:
-    instance._ddpcore_key = document_id(instance.pk)  # type: ignore[attr-defined]
+def _key_in(table: type[Model], instance: Model) -> Any:
+    # A row with several parents has another key in each table.
+    return instance._get_pk_val(table._meta)
 
 
-def _deleted(topics: list[str], *, instance: Model, using: str, **_: object) -> None:
-    key: str = instance.__dict__.pop("_ddpcore_key", None) or document_id(instance.pk)
-    announce(using, *(Change(topic, Op.DELETE, key) for topic in topics))
-
-
-def _watch_many_to_many(field: Any) -> None:
-    through = through_of(field)
-    _captured.add(topic_of(through))
-    m2m_changed.connect(
-        partial(_related, field),
-        sender=through,
-        weak=False,
-        dispatch_uid=f"ddpcore.{field.model._meta.label_lower}.{field.name}",
-    )
-
-
-def _related(
-    field: Any,
+def _deleting(
+    table: type[Model] | None,
+    ends: Iterable[tuple[type[Model], list[Field[Any, Any]]]],
     *,
     instance: Model,
-    action: str,
-    reverse: bool,
-    pk_set: set[Any] | None,
     using: str,
     **_: object,
 ) -> None:
-    if action == "pre_clear" and reverse:
-        # Afterwards nobody can say which rows there were.
-        near, far = field.m2m_field_name(), field.m2m_reverse_field_name()
-        rows = through_of(field)._default_manager.using(using).filter(**{far: instance.pk})
-        instance._ddpcore_cleared = set(rows.values_list(near, flat=True))  # type: ignore[attr-defined]
-    if not action.startswith("post_"):
-        return
-    if not reverse:
-        owners: set[Any] = {instance.pk}
-    elif pk_set is not None:
-        owners = pk_set
-    else:
-        owners = instance.__dict__.pop("_ddpcore_cleared", set())
-    if owners and (pk_set is None or pk_set):
-        topic = topic_of(field.model)
-        announce(
-            using,
-            *(Change(topic, Op.UPDATE, document_id(pk)) for pk in sorted(owners)),
-            Change(topic_of(through_of(field)), Op.RESET),
-        )
+    # The parents' rows come with signals of their own, if they go.
+    rows = [
+        Rows(through, Op.DELETE, [{each: [instance.pk]} for each in references])
+        for through, references in ends
+    ]
+    if table is not None:
+        key = _key_in(table, instance)
+        rows.append(Rows.of(table, Op.DELETE, key))
+        instance._ddpcore_deleting = (key, _thread.saves)  # type: ignore[attr-defined]
+    announce(using, *rows)
+
+
+def _deleted(table: type[Model], *, instance: Model, using: str, **_: object) -> None:
+    key, saves = instance.__dict__.pop("_ddpcore_deleting", (instance.pk, None))
+    if saves != _thread.saves:
+        tell(using, Change(topic_of(table), Op.DELETE, document_id(key)))
+
+
+# --- the write fence ---------------------------------------------------------------------------
+
+
+def _mark_fences() -> None:
+    """Take every statement for a write: nobody tells Python what triggers of the database see."""
+    connection_created.connect(_mark_fence_of, dispatch_uid="ddpcore.fence")
+    for connection in connections.all(initialized_only=True):
+        _mark_fence_of(connection=connection)
+
+
+def _mark_fence_of(*, connection: Any, **_: object) -> None:
+    wrappers = connection.execute_wrappers
+    if connection.alias == DEFAULT_DB_ALIAS and _marking not in wrappers:
+        wrappers.append(_marking)
+
+
+def _marking(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    WriteFence.mark()
+    return execute(sql, params, many, context)

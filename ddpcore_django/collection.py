@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection as Container
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from django.core.exceptions import FieldDoesNotExist
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Field, ManyToManyField, Model, Q, QuerySet
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.fields.reverse_related import ForeignObjectRel
+from django.db.models.sql.query import Query
 
 from ddpcore_django.endpoints import APIMixin, api_endpoint
 from ddpcore_django.schema import field_schema
@@ -35,6 +39,11 @@ class Collection(APIMixin):
         user_rel: Lookups from the model to the users who may see a row, e.g. ``"owner"`` or
             ``["owner", "room__members"]``. With it, who is not logged in sees nothing.
         always_allow_superusers: Whether superusers see all rows in spite of `user_rel`.
+        capture: How changes of this model are noticed, ``"signals"`` or ``"triggers"``; None: as
+            everywhere in the project.
+        carries: Names of the fields whose values travel in notifications, which any role that
+            may connect to the database can listen to; None: all that may be published. What
+            does not travel is read from the database when it is needed.
     """
 
     model: type[Model]
@@ -43,6 +52,8 @@ class Collection(APIMixin):
     order_by: Sequence[str] | None = None
     user_rel: str | Sequence[str] | None = None
     always_allow_superusers: bool = False
+    capture: Literal["signals", "triggers"] | None = None
+    carries: Container[str] | None = None
     api_path_prefix_format: ClassVar[str] = "/{name}/"
 
     def default_name(self) -> str:
@@ -53,7 +64,7 @@ class Collection(APIMixin):
         """`base_qs`, or all rows, as far as this collection publishes them."""
         queryset = self.model._default_manager.all() if base_qs is None else base_qs
         if self.qs_filter is not None:
-            queryset = _unsliced(queryset).filter(self.qs_filter)
+            queryset = _narrowed(queryset, self.model, self.qs_filter)
         if (
             self.order_by is not None
             and not queryset.query.order_by
@@ -65,17 +76,17 @@ class Collection(APIMixin):
     def objects_for_user(self, user: Any, qs: QuerySet[Any] | None = None) -> QuerySet[Any]:
         """The rows that `user` may see, of `qs` or of all. Override it for rules of your own."""
         queryset = self.get_queryset(qs)
-        if self.user_rel is None or (self.always_allow_superusers and user.is_superuser):
+        if self.user_rel is None or (
+            self.always_allow_superusers and getattr(user, "is_superuser", False)
+        ):
             return queryset
         if user.is_anonymous:
             return queryset.none()
         lookups = [self.user_rel] if isinstance(self.user_rel, str) else self.user_rel
         visible = Q()
         for lookup in lookups:
-            visible |= Q(**{lookup: user.pk})
-        # As a subquery: rows that are visible in several ways must not appear several times.
-        pks = self.model._default_manager.filter(visible).values("pk")
-        return _unsliced(queryset).filter(pk__in=pks)
+            visible |= Q(**{_to_primary_key(self.model, lookup): user.pk})
+        return _narrowed(queryset, self.model, visible)
 
     def published_fields(self) -> list[Field[Any, Any]]:
         """The fields of documents, the primary key left out: it is the id."""
@@ -104,17 +115,19 @@ class Collection(APIMixin):
             if field.attname not in deferred
         }
 
-    def ids_of(self, pks: Sequence[Any], field: ManyToManyField[Any, Any]) -> dict[Any, list[str]]:
+    def ids_of(
+        self,
+        pks: Sequence[Any],
+        field: ManyToManyField[Any, Any],
+        using: str = DEFAULT_DB_ALIAS,
+    ) -> dict[Any, list[str]]:
         """The ids of the other side of a many-to-many field, by row."""
         through = through_of(field)
         ids: dict[Any, list[str]] = {pk: [] for pk in pks}
-        near, far = field.m2m_field_name(), field.m2m_reverse_field_name()
-        rows = (
-            through._default_manager.filter(**{f"{near}__in": pks})
-            .order_by("pk")
-            .values_list(f"{near}_id", f"{far}_id")
-        )
-        for pk, other in rows:
+        near, far = f"{field.m2m_field_name()}__pk", f"{field.m2m_reverse_field_name()}__pk"
+        # No manager: one of the project's might hide rows.
+        links: QuerySet[Any] = QuerySet(through, using=using).filter(**{f"{near}__in": pks})
+        for pk, other in links.values_list(near, far):
             ids[pk].append(document_id(other))
         return ids
 
@@ -132,19 +145,64 @@ class Collection(APIMixin):
 
     def check_fields(self) -> list[str]:
         """Names in `fields` that the model does not have."""
+        return self._unknown(self.fields)
+
+    def check_carries(self) -> list[str]:
+        """Names in `carries` that the model does not have."""
+        return self._unknown(self.carries)
+
+    def _unknown(self, names: Container[str] | None) -> list[str]:
         unknown = []
-        for name in self.fields or ():
+        for name in names or ():
             try:
                 self.model._meta.get_field(name)
             except FieldDoesNotExist:
-                if all(name != field.attname for field in self.model._meta.concrete_fields):
-                    unknown.append(name)
+                unknown.append(name)
         return unknown
 
 
+def _to_primary_key(model: type[Model], lookup: str) -> str:
+    # A reference with `to_field` would be compared with another column.
+    names = lookup.split(LOOKUP_SEP)
+    _, final, targets, rest = Query(model).names_to_path(names, model._meta)
+    if rest or not final.is_relation or targets[0].primary_key:
+        return lookup
+    return f"{lookup}{LOOKUP_SEP}pk"
+
+
+def _narrowed(queryset: QuerySet[Any], model: type[Model], condition: Q) -> QuerySet[Any]:
+    """The rows of a queryset that meet a condition on their model, too, each once."""
+    query = queryset.query
+    meeting = model._default_manager.filter(condition)
+    alone = not (
+        query.is_sliced
+        or query.combinator
+        or query.annotations
+        or query.extra
+        or query.group_by is not None
+        or query.distinct_fields
+    )
+    if alone and not _may_repeat_rows(meeting):
+        return queryset.filter(condition)
+    # As a subquery: a join might repeat rows, or disturb what the queryset counts.
+    return _unsliced(queryset).filter(pk__in=meeting.values("pk"))
+
+
+def _may_repeat_rows(queryset: QuerySet[Any]) -> bool:
+    # Whether it joins what there may be several of for a row.
+    query = queryset.query
+    return any(
+        isinstance(relation := getattr(join, "join_field", None), ForeignObjectRel)
+        and not relation.one_to_one
+        for alias, join in query.alias_map.items()
+        if query.alias_refcount[alias]
+    )
+
+
 def _unsliced(queryset: QuerySet[Any]) -> QuerySet[Any]:
-    # A slice cannot be filtered any more: what may be seen of it is asked around it.
+    # What is cut off cannot be filtered any more: the same rows, asked for around the slice.
     if not queryset.query.is_sliced:
         return queryset
-    around: QuerySet[Any] = queryset.model._default_manager.filter(pk__in=queryset.values("pk"))
-    return around.order_by(*queryset.query.order_by)
+    whole = queryset.all()
+    whole.query.clear_limits()
+    return whole.filter(pk__in=queryset.values("pk"))

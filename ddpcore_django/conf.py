@@ -27,12 +27,19 @@ class Conf:
             thread holds one connection, so mind the database's limit.
         watch: Labels of further models whose changes are to be announced, such as
             ``"shop.Price"``: models that publications read but no `Collection` publishes.
+        capture: How changes are noticed, where a collection does not say it: ``"signals"``
+            (Django's, by what the ORM does) or ``"triggers"`` (PostgreSQL's, by whatever anyone
+            does; see `ddpcore_django.triggers`).
+        poll_interval: Seconds between two runs of a query that is asked as a whole when something
+            changes: the least, so that many changes cost few runs.
     """
 
     bus: str = "auto"
     atomic_methods: bool = True
     threads: int = 8
     watch: tuple[str, ...] = ()
+    capture: Literal["signals", "triggers"] = "signals"
+    poll_interval: float = 0.05
 
     def captures(self, vendor: str) -> Literal["notify", "memory"]:
         """How a write to a database of this vendor is announced."""
@@ -45,7 +52,7 @@ def conf() -> Conf:
     """The project's settings, read once.
 
     Raises:
-        ImproperlyConfigured: `DDPCORE` holds a key that does not exist.
+        ImproperlyConfigured: `DDPCORE` holds a key or a choice that does not exist.
     """
     given: dict[str, Any] = getattr(settings, "DDPCORE", {})
     known = {name.upper(): name for name in Conf.__slots__}
@@ -57,7 +64,12 @@ def conf() -> Conf:
     values = {known[key]: value for key, value in given.items()}
     if "watch" in values:
         values["watch"] = tuple(values["watch"])
-    return Conf(**values)
+    found = Conf(**values)
+    if found.capture not in ("signals", "triggers"):
+        raise ImproperlyConfigured(
+            f'DDPCORE["CAPTURE"] is "signals" or "triggers", not {found.capture!r}.'
+        )
+    return found
 
 
 def _forget(*, setting: str, **_: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
@@ -40,7 +41,27 @@ def ddpcore_application(options: argparse.Namespace) -> Application | None:
 
 @hookimpl
 def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `ddpcore demo`."""
+    """Add `ddpcore demo` and `ddpcore explain`."""
     from ddpcore_django import demo
 
     demo.add_command(commands)
+    parser = commands.add_parser(
+        "explain",
+        help="say how the queries of a Django publication are kept current",
+        description="Says of each query of a publication how it is kept current (matched, matched "
+        "through joins, or polled), why, which tables it reads, and by which column its observer "
+        "is found.",
+    )
+    parser.add_argument("publication", metavar="PUBLICATION")
+    parser.add_argument("params", metavar="PARAM", nargs="*", help="JSON, or any other text")
+    parser.add_argument("--settings", metavar="MODULE", required=True, help="e.g. mysite.settings")
+    parser.add_argument("--user", metavar="ID", help="whose subscription (default: nobody's)")
+    parser.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    if find_spec("django") is None:
+        raise DDPError("This needs Django: pip install 'ddpcore[django]'.")
+    from ddpcore_django import explain
+
+    return explain.run(options)

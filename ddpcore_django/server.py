@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
-from django.db.models.query import ModelIterable
 
 from ddpcore.bus import MemoryBus
 from ddpcore.errors import DDPError
@@ -18,13 +17,13 @@ from ddpcore.server import Context, Server
 from ddpcore_django.capture import captured_topics, memory_buses
 from ddpcore_django.conf import conf
 from ddpcore_django.current import current_context
-from ddpcore_django.livequery import QuerySetQuery
+from ddpcore_django.livequery import live_query, plan_of
 from ddpcore_django.publication import Publication
 from ddpcore_django.registry import API, Registry
 from ddpcore_django.threads import DatabaseThreads
 from ddpcore_django.users import lazy_user
 
-__all__ = ["make_server", "postgres_dsn"]
+__all__ = ["live_queries", "make_server", "postgres_dsn"]
 
 logger = logging.getLogger(__name__)
 
@@ -105,14 +104,27 @@ def _publication(server: Server, registry: Registry, publication: Publication) -
     def handler(context: Context, /, *params: Any) -> MergedQueries:
         current_context.set(context)
         user = lazy_user(context.user_id)
-        queries: list[LiveQuery] = []
-        for item in publication.get_queries(*params):
-            queryset, name = item if isinstance(item, tuple) else (item, None)
-            queries.append(_live(server, registry, queryset, name, user))
-        return MergedQueries(queries)  # several querysets of one model are fine, as ever
+        # Merged: several querysets of one model are fine, as ever.
+        return MergedQueries(live_queries(server, registry, publication, params, user))
 
     handler.__signature__ = _signature_with_context(publication.get_queries)  # type: ignore[attr-defined]
     return handler
+
+
+def live_queries(
+    server: Server, registry: Registry, publication: Publication, params: Sequence[Any], user: Any
+) -> list[LiveQuery]:
+    """What a publication gives a user for these parameters. Call it in a thread.
+
+    Raises:
+        TypeError: It gives something else than querysets, or none that can be published.
+        ddpcore.DDPError: A model is published by no collection, or is in another database.
+    """
+    queries = []
+    for item in publication.get_queries(*params):
+        queryset, name = item if isinstance(item, tuple) else (item, None)
+        queries.append(_live(server, registry, queryset, name, user))
+    return queries
 
 
 def _live(
@@ -125,17 +137,12 @@ def _live(
             f"A publication's queries are querysets or (queryset, 'collection') pairs, not "
             f"{type(queryset).__name__}."
         )
-    if not issubclass(queryset._iterable_class, ModelIterable):
-        raise TypeError(
-            "A publication's querysets give rows: leave out .values() and .values_list(). "
-            "To publish some fields, use .only() or .defer()."
-        )
     collection = registry.collection_named(name) if name is not None else None
     if collection is None or not issubclass(queryset.model, collection.model):
         collection = registry.collection_of(queryset.model)
     visible = collection.objects_for_user(user, queryset)
     assert collection.name is not None
-    live = QuerySetQuery(collection, name or collection.name, visible, server.in_thread)
+    live = live_query(collection, name or collection.name, visible, server.in_thread)
     _warn_of_blind_spots(live)
     return live
 
@@ -144,7 +151,8 @@ _warned: set[str] = set()
 
 
 def _warn_of_blind_spots(query: LiveQuery) -> None:
-    for topic in sorted(query.topics - captured_topics() - _warned):
+    plan = plan_of(query)
+    for topic in sorted(set(plan.topics if plan else ()) - captured_topics() - _warned):
         _warned.add(topic)
         logger.warning(
             "%s reads %s, whose changes nobody announces: publish it with a Collection, or add "

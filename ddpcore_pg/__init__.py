@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ddpcore_pg.bus import PgBus
 
+from ddpcore_pg.images import Column, Source, announce_sql
 from ddpcore_pg.payload import channel, encode, notify, notify_sql
 
-__all__ = ["PgBus", "channel", "encode", "notify", "notify_sql"]
+__all__ = [
+    "Column",
+    "PgBus",
+    "Source",
+    "announce_sql",
+    "channel",
+    "encode",
+    "notify",
+    "notify_sql",
+]
 
 
 def __getattr__(name: str) -> Any:

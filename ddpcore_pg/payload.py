@@ -1,21 +1,26 @@
 """Changes as NOTIFY payloads, and back.
 
-A payload is ASCII text of at most `MAX_PAYLOAD` bytes, in one of two shapes, both optionally
-preceded by the decimal number of the writing transaction (`pg_current_xact_id()`)::
+A payload is text of at most `MAX_PAYLOAD` bytes: JSON of one of two forms, or a piece of such
+JSON; each optionally preceded by the decimal number of the writing transaction
+(`pg_current_xact_id()`)::
 
     771{"n":"kT3x…","rows":[["u","7",{"title":"old"},{"title":"new"}]]}
-    771#kT3x…/0/3/<the first of three pieces of such a JSON text>
+    771{"n":"kT3x…","op":"u","keys":[7,8,"nine"]}
+    771#kT3x…/0/3/<the first of three pieces>
 
 - ``rows`` holds ``[op, key, before, after]`` lists in statement order; trailing nulls may be left
-  out, and names we do not know are ignored. Python writes one row to a payload; a statement
-  trigger may pack many.
+  out, and names we do not know are ignored. Keys are strings. Python writes one row to a payload;
+  the database may pack many.
+- ``keys`` names many rows to which the same happened, without images: ``op`` is ``i``, ``u`` or
+  ``d``. A key is a string or, shorter, a number, which means its own text: ``7`` is ``"7"`` and
+  ``1.50`` is ``"1.50"``.
 - The topic does not travel: the listener knows for which topic it LISTENs to a channel.
 - ``n`` is there to make every payload different. PostgreSQL folds equal payloads of one
   transaction into the first, so without it "insert 7, delete 7, insert 7" would arrive as
   "insert 7, delete 7": a row that exists would be gone. The set id does the same for pieces.
-- ASCII, because the limit is in bytes, and the encodings of the database and of the writer then
-  do not matter. A reader joins pieces before it parses, hence any border is a good border, and
-  it takes non-ASCII text (which a trigger may write) as well.
+- Python writes ASCII, because the limit is in bytes, and the encodings of the database and of the
+  writer then do not matter. The database writes any text and cuts it where no character can
+  exceed the limit. A reader joins pieces before it parses: any border is a good border.
 - The transaction's number stands in front so that the database itself can put it there:
   ``pg_current_xact_id()::text || payload``.
 
@@ -25,15 +30,15 @@ Whoever may connect to the database may NOTIFY anything, so the `Assembler` trus
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import math
 import re
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
-
-import ujson
+from typing import Any, NoReturn, Protocol
 
 from ddpcore.bus import Change, Gap, Op
 
@@ -89,10 +94,9 @@ def encode(change: Change, *, unique: Callable[[], str] = _unique) -> list[str]:
     """The payloads that carry a change, to be sent in this order within one transaction.
 
     Args:
-        change: What to tell; its images are plain JSON (`ujson` would quietly make a Decimal a
-            float). Images that make the change larger than `MAX_CHANGE`, or that cannot be
-            written as JSON, stay behind: word that a row changed is better than a writer's
-            transaction that fails.
+        change: What to tell; its images are plain JSON. Images that make the change larger than
+            `MAX_CHANGE`, or that cannot be written as JSON, stay behind: word that a row changed
+            is better than a writer's transaction that fails.
         unique: Draws a text that nobody drew before, without ``/`` and of at most 64 characters.
 
     Returns:
@@ -145,7 +149,7 @@ def _text(change: Change, nonce: str) -> str:
     row: list[Any] = [change.op.value, change.key, change.before, change.after]
     try:
         text = _dumps(row, nonce)
-    except (ValueError, OverflowError, TypeError):  # e.g. nested too deep
+    except (ValueError, TypeError, RecursionError):
         log.warning("The images of a change of %r are no JSON: sent without.", change.topic)
         text = _dumps(row[:2], nonce)
     if len(text) > MAX_CHANGE:
@@ -158,7 +162,12 @@ def _text(change: Change, nonce: str) -> str:
 def _dumps(row: list[Any], nonce: str) -> str:
     while row[-1] is None:
         row = row[:-1]
-    return ujson.dumps({"n": nonce, "rows": [row]})
+    return _encoder.encode({"n": nonce, "rows": [row]})
+
+
+# The standard library's JSON, because it is exact: integers of any size, floats to the last bit,
+# and what is no JSON is an error.
+_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(slots=True)
@@ -277,25 +286,58 @@ def _match(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
 
 
 def _changes(topic: str, xid: str, text: str) -> list[Change]:
-    try:
-        body = ujson.loads(text)
-    except ValueError as error:
-        raise _Malformed("no JSON") from error
+    body = _loads(text, _finite)
+    number = int(xid) if xid else None
+    if isinstance(body, dict) and "keys" in body:
+        if isinstance(body["keys"], list) and any(isinstance(key, float) for key in body["keys"]):
+            body = _loads(text, str)  # 1.50 is not 1.5
+        return _keys(topic, number, body)
     rows = body.get("rows") if isinstance(body, dict) else None
     if not isinstance(rows, list):
         raise _Malformed("no rows")
-    number = int(xid) if xid else None
     return [_change(topic, number, row) for row in rows]
+
+
+def _loads(text: str, parse_float: Callable[[str], Any]) -> Any:
+    try:
+        return json.loads(text, parse_float=parse_float, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise _Malformed("no JSON") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("out of range")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _keys(topic: str, xid: int | None, body: dict[str, Any]) -> list[Change]:
+    keys = body["keys"]
+    if not isinstance(keys, list) or not all(isinstance(key, str | int) for key in keys):
+        raise _Malformed("no keys")
+    op = _op(body.get("op"))
+    if op is Op.RESET:
+        raise _Malformed("a reset has no keys")
+    return [Change(topic, op, str(key), xid=xid) for key in keys]
+
+
+def _op(value: Any) -> Op:
+    try:
+        return Op(value)
+    except ValueError as error:
+        raise _Malformed("unknown operation") from error
 
 
 def _change(topic: str, xid: int | None, row: Any) -> Change:
     if not isinstance(row, list) or not 1 <= len(row) <= 4:
         raise _Malformed("no row")
     op, key, before, after = row + [None] * (4 - len(row))
-    try:
-        kind = Op(op)
-    except ValueError as error:
-        raise _Malformed("unknown operation") from error
+    kind = _op(op)
     if not isinstance(key, str | None) or (key is None) != (kind is Op.RESET):
         raise _Malformed("no key")
     if not isinstance(before, dict | None) or not isinstance(after, dict | None):

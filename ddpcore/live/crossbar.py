@@ -12,17 +12,25 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ddpcore.bus import Bus, BusEvent, Change, Gap, Op
 from ddpcore.errors import DDPError
 from ddpcore.live.document import Step
 from ddpcore.live.index import RowIndex
-from ddpcore.live.matched import KeyObserver, MatchedObserver, Reading, RowChange, RowObserver
-from ddpcore.live.observer import ObserveHandle, Observer
+from ddpcore.live.matched import (
+    KeyObserver,
+    LinkChange,
+    MatchedObserver,
+    Reading,
+    RowChange,
+    RowObserver,
+)
+from ddpcore.live.observer import FAILURES, ObserveHandle, Observer, was_cancelled
 from ddpcore.live.polled import PolledObserver
 from ddpcore.live.predicate import Row, Undecided
-from ddpcore.live.query import KeyQuery, LiveQuery, MatchedQuery, Table
+from ddpcore.live.query import KeyQuery, Link, LiveQuery, MatchedQuery, Table
 from ddpcore.live.snapshot import Found
 
 __all__ = ["Crossbar"]
@@ -60,6 +68,7 @@ class Crossbar:
         self._observers: dict[Hashable, Observer[Any]] = {}
         self._tables: dict[str, _Table] = {}
         self._polled: dict[str, dict[PolledObserver, None]] = {}
+        self._linked: dict[str, dict[str, None]] = {}  # topic of links → of the rows they link
         self._listening: set[str] = set()
         self._listen_lock = asyncio.Lock()
         self._queue: list[_Event] = []
@@ -95,7 +104,7 @@ class Crossbar:
         try:
             for query, _ in wanted:
                 observers.append(self._hold(query))
-            shared = [each for each in observers if each.initialised.done()]
+            shared = [each for each in observers if each.asked]
             for observer in observers:
                 await asyncio.shield(observer.initialised)
             if shared:
@@ -135,7 +144,11 @@ class Crossbar:
         observer: Observer[Any]
         if isinstance(query, MatchedQuery):
             index = self._table(query.table).index
-            observer = MatchedObserver(self, query.collection, query, index, self._related)
+            matched = MatchedObserver(self, query.collection, query, index, self._related)
+            for link in query.links:
+                self._tables[query.table.topic].links.setdefault(link, {})[matched] = None
+                self._linked.setdefault(link.topic, {})[query.table.topic] = None
+            observer = matched
         else:
             observer = PolledObserver(self, query)
             for topic in query.topics:
@@ -165,6 +178,7 @@ class Crossbar:
                 await asyncio.shield(keys.initialised)
             for topic in observer.topics:
                 await self._listen(topic)
+            observer.asked = True
             await observer.start()
         except BaseException as problem:
             self._forget(observer)
@@ -188,6 +202,7 @@ class Crossbar:
         observer.behind = None
         observer.stop()
         if isinstance(observer, RowObserver):
+            self._forget_links(observer)  # first: the sets of keys may be the last of its table
             for keys in observer.related:
                 keys.dependents.pop(observer, None)
                 self._discard_unwatched(keys)
@@ -203,8 +218,20 @@ class Crossbar:
                 self.spawn(self._unlisten(topic))
         self.settle()
 
+    def _forget_links(self, observer: RowObserver[Any]) -> None:
+        own = observer.query.table.topic
+        for link in observer.links:
+            links = self._tables[own].links
+            links[link].pop(observer, None)  # type: ignore[call-overload]
+            if not links[link]:
+                del links[link]
+                if not any(each.topic == link.topic for each in links):
+                    del self._linked[link.topic][own]
+                    if not self._linked[link.topic]:
+                        del self._linked[link.topic]
+
     def _wanted(self, topic: str) -> bool:
-        return topic in self._polled or topic in self._tables
+        return topic in self._polled or topic in self._tables or topic in self._linked
 
     async def _listen(self, topic: str) -> None:
         async with self._listen_lock:
@@ -232,13 +259,13 @@ class Crossbar:
         concerned = {each: None for topic in topics for each in self._polled.get(topic, ())}
         for observer in concerned:
             observer.notice(self.number, event)
-        if event.topic is None or event.topic in self._tables:
+        if event.topic is None or event.topic in self._tables or event.topic in self._linked:
             self._enqueue(_Event(self.number, event))
 
-    def ask_again(self, topic: str, key: str) -> None:
+    def ask_again(self, number: int, topic: str, key: str) -> None:
         """Read a row anew: see `Surroundings`."""
-        # Not an event of its own: whoever waits for the present one waits for this, too.
-        self._enqueue(_Event(self.number, Change(topic, Op.UPDATE, key)))
+        # Not an event of its own: whoever waits for that one waits for this, too.
+        self._enqueue(_Event(number, Change(topic, Op.UPDATE, key)))
 
     def _enqueue(self, event: _Event) -> None:
         self._queue.append(event)
@@ -248,8 +275,10 @@ class Crossbar:
     async def _deal(self) -> None:
         try:
             while self._queue:
-                events, self._queue = self._queue, []
-                self._at = events[0].number
+                # What is asked again goes first: somebody may be waiting for it.
+                events = _collapsed(sorted(self._queue, key=lambda event: event.number))
+                self._at = min(event.number for event in self._queue)
+                self._queue = []
                 rows = await self._read_rows(events)
                 for place, (number, event) in enumerate(events):
                     self._at = number
@@ -282,7 +311,7 @@ class Crossbar:
             return True
         if change.xid is None:
             return False  # nobody could say whether a result is newer
-        if change.op is Op.DELETE or table.was_read(change):
+        if change.op is Op.DELETE or table.shows(change):
             return True
         if change.after is None:
             return False
@@ -292,13 +321,18 @@ class Crossbar:
                 row[column]
         except Undecided:
             return False
+        except Exception:
+            logger.exception("A row of %s makes no sense: it is read", change.topic)
+            return False
         return True
 
     async def _read(self, table: _Table, keys: dict[str, int]) -> _Rows | None:
         began = self.tick()
         try:
             found = await asyncio.wait_for(table.table.read(keys), self._patience)
-        except Exception as problem:
+        except FAILURES as problem:
+            if was_cancelled(problem):
+                raise
             logger.warning(
                 "Could not read changed rows of %s: %s",
                 table.table.topic,
@@ -306,7 +340,8 @@ class Crossbar:
             )
             return None
         rows = _Rows(Reading(began, self.tick(), found.snapshot), keys, found)
-        table.readings.append(rows)
+        if found.snapshot is not None:
+            table.readings.append(rows)
         return rows
 
     def _deal_with(self, number: int, event: BusEvent, read: dict[str, _Rows | None]) -> None:
@@ -314,14 +349,20 @@ class Crossbar:
             for each in list(self._tables.values()):
                 each.missed(number)
             return
+        self._deal_with_row(number, event, read)
+        # Links last: where a set of keys has changed, those who need it are asking again by now.
+        for topic in list(self._linked.get(event.topic, ())):
+            if topic in self._tables:  # else a watcher has just released the last observer
+                self._tables[topic].link_change(number, event)
+
+    def _deal_with_row(self, number: int, event: BusEvent, read: dict[str, _Rows | None]) -> None:
+        assert event.topic is not None
         table = self._tables.get(event.topic)
         if table is None:
             return
-        if isinstance(event, Gap) or event.key is None:
-            table.missed(number)
-            return
         rows = read.get(event.topic)
-        if event.topic in read and rows is None:
+        unread = event.topic in read and rows is None
+        if unread or isinstance(event, Gap) or event.key is None:
             table.missed(number)
             return
         change = self._row_change(table, number, event, rows)
@@ -331,7 +372,8 @@ class Crossbar:
             concerned = table.index.concerned(change.key, change.row)
         except Undecided:  # an index that came while the rows were read
             concerned = table.index
-        for observer in list(concerned):
+        # Keys first: a row may refer to itself.
+        for observer in sorted(concerned, key=lambda each: not isinstance(each, KeyObserver)):
             observer.change(change)
 
     @staticmethod
@@ -341,17 +383,20 @@ class Crossbar:
         """The row after an event; None if it is known as it was later."""
         key = event.key
         assert key is not None
+        was_read = table.was_read(event)
         if rows is not None and key in rows.keys:
             # What was read is as new as the last of these events.
             if number < rows.keys[key]:
                 return None
             return RowChange(number, event.topic, key, rows.found.get(key), rows.reading)
-        if table.was_read(event):
+        if was_read:
             return None
         xid = event.xid
-        assert xid is not None, "what has none was read"
+        if xid is None or (event.after is None and event.op is not Op.DELETE):
+            return None  # nobody wanted to know when it came; who has come since asks later
         row = None if event.after is None else table.table.row(event.after)
-        return RowChange(number, event.topic, key, row, xid)
+        is_new = table.touch(key, xid) and event.op is Op.INSERT
+        return RowChange(number, event.topic, key, row, xid, is_new=is_new)
 
     # Fences
 
@@ -457,6 +502,19 @@ class _Table:
         self.table = table
         self.index: RowIndex[RowObserver[Any]] = RowIndex()
         self.readings: list[_Rows] = []
+        self.links: dict[Link, dict[MatchedObserver, None]] = {}
+        self._xid = 0
+        self._touched: set[str] = set()
+
+    def touch(self, key: str, xid: int) -> bool:
+        """Note that a transaction did something to a row; whether it is the first time."""
+        if xid != self._xid:
+            # Its events come one after the other: nothing of an earlier one will come.
+            self._xid = xid
+            self._touched.clear()
+        is_first = key not in self._touched
+        self._touched.add(key)
+        return is_first
 
     def was_read(self, change: Change) -> bool:
         """Whether the row was read as it was after this change or later."""
@@ -464,17 +522,94 @@ class _Table:
         if xid is None or not self.readings:
             return False
         # Events come in commit order: after one that a reading did not see, none comes that it saw.
+        # That holds for the event that is being dealt with, not for those that wait behind it.
         self.readings = [
             each
             for each in self.readings
             if each.reading.snapshot is not None and each.reading.snapshot.sees(xid)
         ]
-        return any(change.key in each.keys for each in self.readings)
+        return self.shows(change)
+
+    def shows(self, change: Change) -> bool:
+        """The same, of an event that may still be waiting."""
+        return any(
+            change.key in each.keys
+            and change.xid is not None
+            and each.reading.snapshot is not None
+            and each.reading.snapshot.sees(change.xid)
+            for each in self.readings
+        )
 
     def missed(self, number: int) -> None:
         """All of it may be different."""
         for observer in self.index:
             observer.missed(number)
+
+    def link_change(self, number: int, event: BusEvent) -> None:
+        """Rows of another table say what is in the documents of this one."""
+        for link, observers in list(self.links.items()):
+            if link.topic == event.topic:
+                self._link_change(number, event, link, observers)
+
+    def _link_change(
+        self, number: int, event: BusEvent, link: Link, observers: dict[MatchedObserver, None]
+    ) -> None:
+        images = {Op.INSERT: "after", Op.DELETE: "before"}
+        image = None
+        if isinstance(event, Change) and event.op in images:
+            image = getattr(event, images[event.op])
+        if image is None or link.near not in image or link.far not in image:
+            for observer in list(observers):
+                observer.missed(number)
+            return
+        assert isinstance(event, Change)
+        key, far = str(image[link.near]), str(image[link.far])
+        concerned = [each for each in self.index.holding(key) if each in observers]
+        if event.xid is None:
+            for observer in concerned:
+                observer.missed(number)
+            return
+        self.touch(key, event.xid)
+        change = LinkChange(number, link, key, far, event.op is Op.INSERT, event.xid)
+        for observer in concerned:
+            assert isinstance(observer, MatchedObserver)
+            observer.linked(change)
+
+
+def _collapsed(events: list[_Event]) -> list[_Event]:
+    """The events without what only its own transaction has seen.
+
+    Of several changes of a row in one transaction the last counts, in the place of the first. A
+    row that was made and unmade never was. (What has not come yet is not known; it comes in
+    another round.)
+    """
+    places: dict[tuple[int, str, str | None], int] = {}
+    kept: list[_Event | None] = []
+    for number, event in events:
+        if isinstance(event, Change) and event.xid is not None and event.key is not None:
+            which = (event.xid, event.topic, event.key)
+            place = places.setdefault(which, len(kept))
+            if place < len(kept):
+                kept[place] = _both(kept[place], _Event(number, event))
+                if kept[place] is None:
+                    del places[which]
+                continue
+        kept.append(_Event(number, event))
+    return [each for each in kept if each is not None]
+
+
+def _both(first: _Event | None, last: _Event) -> _Event | None:
+    assert first is not None
+    before, after = first.event, last.event
+    assert isinstance(before, Change)
+    assert isinstance(after, Change)
+    if after.op is Op.DELETE:
+        if before.op is Op.INSERT:
+            return None
+        return _Event(first.number, replace(after, before=before.before))
+    return _Event(
+        first.number, replace(after, op=before.op if before.op is Op.INSERT else Op.UPDATE)
+    )
 
 
 def _related_to(observer: Observer[Any]) -> list[KeyObserver]:

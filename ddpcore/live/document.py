@@ -73,6 +73,14 @@ class Document:
         """The fields as EJSON values, decoded anew at each access."""
         return {name: _value(name, text) for name, text in self.fragments.items()}
 
+    def value_of(self, name: str) -> Any:
+        """The EJSON value of one field, decoded anew.
+
+        Raises:
+            KeyError: It has no such field.
+        """
+        return _value(name, self.fragments[name])
+
     def __repr__(self) -> str:
         return f"Document({self.collection}/{self.id} {{{','.join(self.fragments.values())}}})"
 

@@ -83,6 +83,10 @@ class RowIndex(Generic[T]):
             if not holders:
                 del self._holders[key]
 
+    def holding(self, key: str) -> list[T]:
+        """Who may have this row in its result."""
+        return [*self._every, *self._holders.get(key, ())]
+
     def concerned(self, key: str, row: Row | None) -> Iterable[T]:
         """Who has to look at a row, each once; `row` None: it is gone.
 

@@ -11,10 +11,17 @@ from ddpcore.live.document import Document, Step
 from ddpcore.live.index import RowIndex
 from ddpcore.live.observer import FAILURES, Observer, Surroundings
 from ddpcore.live.predicate import Predicate, Row, Undecided
-from ddpcore.live.query import KeyQuery, MatchedQuery, RowQuery
+from ddpcore.live.query import KeyQuery, Link, MatchedQuery, RowQuery, in_order
 from ddpcore.live.snapshot import Found, Snapshot
 
-__all__ = ["KeyObserver", "MatchedObserver", "Reading", "RowChange", "RowObserver"]
+__all__ = [
+    "KeyObserver",
+    "LinkChange",
+    "MatchedObserver",
+    "Reading",
+    "RowChange",
+    "RowObserver",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -41,18 +48,27 @@ class RowChange:
         key: The row's.
         row: Its values; None: it is gone.
         seen: As of when: the number of the writing transaction, or when it was read.
+        is_new: Whether it has just been made: nothing can refer to it yet.
     """
 
-    __slots__ = ("_made", "_steps", "key", "number", "row", "seen", "topic")
+    __slots__ = ("_made", "_steps", "is_new", "key", "number", "row", "seen", "topic")
 
     def __init__(
-        self, number: int, topic: str, key: str, row: Row | None, seen: int | Reading
+        self,
+        number: int,
+        topic: str,
+        key: str,
+        row: Row | None,
+        seen: int | Reading,
+        *,
+        is_new: bool = False,
     ) -> None:
         self.number = number
         self.topic = topic
         self.key = key
         self.row = row
         self.seen = seen
+        self.is_new = is_new
         self._made: dict[Hashable, Any] = {}
         self._steps: dict[tuple[int, int], Step] = {}
 
@@ -76,6 +92,26 @@ class RowChange:
         return step
 
 
+class LinkChange(NamedTuple):
+    """A row was linked with another one, or is no longer: a field that lists keys changes.
+
+    Attributes:
+        number: The event's.
+        link: Which field.
+        key: The row's.
+        far: The key that is listed, or is no longer.
+        is_new: Whether the link is new; else it is gone.
+        seen: The number of the writing transaction.
+    """
+
+    number: int
+    link: Link
+    key: str
+    far: str
+    is_new: bool
+    seen: int
+
+
 class RowObserver(Observer[T], Generic[T]):
     """Keeps the rows of one table that meet a condition.
 
@@ -93,9 +129,9 @@ class RowObserver(Observer[T], Generic[T]):
         related: Callable[[KeyQuery, RowObserver[Any]], KeyObserver],
     ) -> None:
         super().__init__(around, name)
-        self.key = query.key
         self.query = query
-        self.topics = frozenset((query.table.topic,))
+        self.key = query.key
+        self.topics = frozenset((query.table.topic, *(link.topic for link in self.links)))
         self._index = index
         self._related: list[KeyObserver] = []
 
@@ -107,10 +143,16 @@ class RowObserver(Observer[T], Generic[T]):
         self.predicate: Predicate = query.predicate.bound(resolve)
         self._read: Reading | None = None  # what the result rests on
         self._synchronising = True
-        self._missed = True
-        self._buffer: list[RowChange] = []
+        self._missed: int | None = 0  # the first event that the next answer is asked for
+        self._waiting: list[tuple[Callable[[Any], None], RowChange | LinkChange]] = []
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         index.enter(self, None, ())
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The parts of its items that are in other tables."""
+        return ()
 
     @property
     def related(self) -> list[KeyObserver]:
@@ -119,10 +161,16 @@ class RowObserver(Observer[T], Generic[T]):
 
     async def start(self) -> None:
         """Ask for the first result."""
-        await self._synchronise()
+        await self._ask()
+
+    def started(self) -> None:
+        """Ask again if something was missed meanwhile."""
+        if self._missed is not None:
+            self._go_on()
 
     def stop(self) -> None:
         """Ask nothing more, hear nothing more."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
         self._index.remove(self, self.items)
@@ -148,49 +196,66 @@ class RowObserver(Observer[T], Generic[T]):
 
     def missed(self, number: int) -> None:
         """Something is not known any more: ask for the whole result."""
-        self._missed = True
+        if self._stopped:
+            return
+        if self._missed is None:
+            self._missed = number
         if self.behind is None:
             self.behind = number
         if not self._synchronising:
             self._synchronising = True
             self._index.enter(self, None, self.items)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._task is None and not self._stopped:  # else it has not come to its end
             self._task = self.around.spawn(self._again())
 
     async def _again(self) -> None:
         try:
-            while True:
+            while self._missed is not None and not self._stopped:
                 try:
-                    await self._synchronise()
+                    await self._ask()
                 except FAILURES as problem:
                     await self.pause_after(problem)
-                else:
-                    return
         finally:
             self._task = None
 
-    async def _synchronise(self) -> None:
-        while self._missed:
-            # Changes are not to be judged by sets of keys that are older than the result.
-            while busy := [keys for keys in self._related if keys.asking]:
-                await busy[0].current()
-            self._missed = False
-            began = self.around.tick()
-            try:
-                found = await self.query.fetch()
-            except BaseException:
-                self._missed = True
-                raise
-            snapshot = found.snapshot if isinstance(found, Found) else None
-            self._read = Reading(began, self.around.tick(), snapshot)
-            self._replace(dict(found))
+    async def _ask(self) -> None:
+        # Changes are not to be judged by sets of keys that are older than the result.
+        while busy := [keys for keys in self._related if keys.asking]:
+            await busy[0].current()
+        missed, self._missed = self._missed, None
+        began = self.around.tick()
+        try:
+            found = await self.query.fetch()
+        except BaseException:
+            self._missed = missed
+            raise
+        if self._stopped:
+            return
+        snapshot = found.snapshot if isinstance(found, Found) else None
+        self._read = Reading(began, self.around.tick(), snapshot)
+        self._replace(dict(found))
+        self.failures = 0
+        self._catch_up()
+        self.around.settle()
+
+    def _catch_up(self) -> None:
+        if self._stopped:  # a watcher took the result, and was the last to leave
+            return
+        waiting = [each for each in self._waiting if not self._shown(each[1].seen)]
+        if self._missed is not None:
+            # The answer is no longer the last word; but what it shows, nobody has to wait for.
+            self._waiting = waiting
+            self.behind = min([self._missed, *(change.number for _, change in waiting)])
+            return
         self._synchronising = False
         self._index.enter(self, self.predicate.entries(), self.items)
-        self.failures = 0
         self.behind = None
-        buffer, self._buffer = self._buffer, []
-        for change in buffer:
-            self.change(change)
-        self.around.settle()
+        self._waiting = []
+        for take, change in waiting:
+            take(change)
 
     def _replace(self, found: dict[str, T]) -> None:
         for key in [key for key in self.items if key not in found]:
@@ -200,15 +265,21 @@ class RowObserver(Observer[T], Generic[T]):
 
     def change(self, change: RowChange) -> None:
         """A row is not as it was."""
-        if self._synchronising:
-            self._buffer.append(change)
+        if self._stopped:
             return
-        match self._shown(change.seen):
-            case True:
-                return
-            case None:
-                self.around.ask_again(change.topic, change.key)
-                return
+        if self._synchronising:
+            self._waiting.append((self.change, change))
+            return
+        shown = self._shown(change.seen)
+        if shown:
+            return
+        if self._related and isinstance(change.seen, Reading):
+            # What was read may be newer than the sets of keys: they are not to judge it.
+            self.missed(change.number)
+            return
+        if shown is None:
+            self.around.ask_again(change.number, change.topic, change.key)
+            return
         held = self.items.get(change.key)
         try:
             item = None
@@ -258,8 +329,44 @@ class MatchedObserver(RowObserver[Document]):
 
     query: MatchedQuery
 
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The fields that list keys out of other tables."""
+        return self.query.links
+
+    def linked(self, change: LinkChange) -> None:
+        """A row has a link more or less."""
+        if self._stopped:
+            return
+        if self._synchronising:
+            self._waiting.append((self.linked, change))
+            return
+        held = self.items.get(change.key)
+        shown = self._shown(change.seen)
+        if held is None or shown:
+            return
+        keys = held.value_of(change.link.field)
+        if shown is None or (not change.is_new and change.far not in keys):
+            self.missed(change.number)
+            return
+        if change.is_new:
+            keys.append(change.far)
+        else:
+            keys.remove(change.far)
+        document = held.updated({change.link.field: in_order(keys)})
+        self._take(change.key, self.step(held, document))
+
     def _item(self, change: RowChange, row: Row) -> Document:
-        return change.document(self.query, row)
+        document = change.document(self.query, row)
+        if not self.links:
+            return document
+        held = self.items.get(change.key)
+        if held is not None:
+            links = {name: held.fragments[name] for _, _, _, name in self.links}
+            return document.joined(Document(document.collection, document.id, links))
+        if not change.is_new:
+            raise Undecided(f"the links of {change.key}")
+        return document.updated({name: [] for _, _, _, name in self.links})
 
     def _step(self, change: RowChange, before: Document | None, after: Document | None) -> Any:
         step = change.step(before, after)
@@ -308,6 +415,7 @@ class KeyObserver(RowObserver[Hashable]):
 
     def missed(self, number: int) -> None:
         """See `RowObserver.missed`; who depends on the set must not go by it until then."""
+        self._at = number
         super().missed(number)
         for dependent in list(self.dependents):
             dependent.missed(number)

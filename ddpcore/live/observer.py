@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ddpcore.live.document import Document, Step
 
-__all__ = ["ObserveHandle", "Observer", "Surroundings"]
+__all__ = ["FAILURES", "ObserveHandle", "Observer", "Surroundings", "was_cancelled"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class Surroundings(Protocol):
     def settle(self) -> None:
         """Look who need not wait any more."""
 
-    def ask_again(self, topic: str, key: str) -> None:
-        """Read a row anew: what was read of it may be older than what is known."""
+    def ask_again(self, number: int, topic: str, key: str) -> None:
+        """Read a row anew for this event: what was read may be older than what is known."""
 
 
 class ObserveHandle:
@@ -63,6 +63,7 @@ class Observer(ABC, Generic[T]):
         topics: What it wants to hear of.
         items: The result: row key → document, or whatever it holds of a row.
         initialised: Done once the first result is there, or could not be had.
+        asked: Whether the first result has been asked for: it may lack what is committed now.
         handles: The watchers, in order of arrival.
         waiting: How many are about to watch; they keep the observer alive as well.
         behind: The number of the oldest event that is not dealt with, if there is one.
@@ -77,6 +78,7 @@ class Observer(ABC, Generic[T]):
         self.name = name
         self.items: dict[str, T] = {}
         self.initialised: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.asked = False
         self.handles: dict[ObserveHandle, None] = {}
         self.waiting = 0
         self.behind: int | None = None
@@ -118,6 +120,8 @@ class Observer(ABC, Generic[T]):
         else:
             self.items[key] = step.after
         for handle in list(self.handles):
+            if handle not in self.handles:
+                continue  # another watcher released it just now
             try:
                 handle.take(step)
             except Exception:
@@ -129,8 +133,7 @@ class Observer(ABC, Generic[T]):
         Raises:
             asyncio.CancelledError: It is the task itself that was cancelled.
         """
-        task = asyncio.current_task()
-        if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
+        if was_cancelled(problem):
             raise problem
         self.failures += 1
         delay = min(RETRY_FIRST * 2 ** (self.failures - 1), RETRY_MOST)
@@ -146,6 +149,13 @@ class Observer(ABC, Generic[T]):
     def first(self) -> Iterable[Any]:
         """The steps that bring a new watcher to the current result."""
         return (self.step(None, item) for item in self.items.values())
+
+
+def was_cancelled(problem: BaseException) -> bool:
+    """Whether it is the present task that was cancelled, and not just what it asked for."""
+    task = asyncio.current_task()
+    is_cancelled = isinstance(problem, asyncio.CancelledError)
+    return is_cancelled and task is not None and task.cancelling() > 0
 
 
 def _document(item: object) -> Document | None:

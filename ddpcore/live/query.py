@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Hashable, Mapping
-from typing import Any
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from ddpcore.bus import Change
 from ddpcore.live.document import Document
 from ddpcore.live.predicate import Predicate, Row
 from ddpcore.live.snapshot import Found
 
-__all__ = ["KeyQuery", "LiveQuery", "MatchedQuery", "MergedQueries", "RowQuery", "Table"]
+__all__ = [
+    "KeyQuery",
+    "Link",
+    "LiveQuery",
+    "MatchedQuery",
+    "MergedQueries",
+    "RowQuery",
+    "Table",
+    "in_order",
+]
 
 
 class LiveQuery(ABC):
@@ -89,18 +98,41 @@ class RowQuery(ABC):
         """
 
 
+class Link(NamedTuple):
+    """A field that lists keys out of another table: a many-to-many relation.
+
+    Attributes:
+        topic: The table that holds the pairs.
+        near: Its column with the key of our row.
+        far: Its column with the key that the field lists.
+        field: The field of the document; its keys are in the order of `in_order`.
+    """
+
+    topic: str
+    near: str
+    far: str
+    field: str
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """Keys in the order in which documents list them: numbers by their value, then text."""
+    return sorted(keys, key=lambda key: (len(key), key))
+
+
 class MatchedQuery(RowQuery, LiveQuery):
     """A live query whose rows and documents follow from the changes: nothing is asked.
 
     Attributes:
         maker: Queries with equal makers make equal documents of equal rows, and share them.
+        links: The fields that `fetch` gives and `item` leaves out.
     """
 
     maker: Hashable
+    links: tuple[Link, ...] = ()
 
     @abstractmethod
     def item(self, key: str, row: Row) -> Document:
-        """The document of a row; see `RowQuery.item`."""
+        """The document of a row, without its `links`; see `RowQuery.item`."""
 
 
 class KeyQuery(RowQuery):

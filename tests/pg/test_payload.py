@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,11 @@ from .conftest import Place
 
 TOPIC = "shop.book"
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -101,6 +106,22 @@ def test_many_rows_in_one_payload() -> None:
     ]
 
 
+def test_many_keys_in_one_payload() -> None:
+    keys = '[7,-1,"a",123456789012345678901234567890,1.50,"007",true]'
+    assert decode([f'9{{"n":"x","op":"u","keys":{keys},"later":1}}']) == [
+        Change(TOPIC, Op.UPDATE, key, xid=9)
+        for key in ("7", "-1", "a", "123456789012345678901234567890", "1.50", "007", "True")
+    ]
+    assert decode(['{"op":"d","keys":[]}']) == []
+
+
+def test_numbers_are_exact() -> None:
+    image = {"big": 2**200 + 1, "small": 5e-324, "float": 0.1 + 0.2, "bigint": -(2**63)}
+    assert decode(encode(Change(TOPIC, Op.INSERT, "1", None, image))) == [
+        Change(TOPIC, Op.INSERT, "1", None, image)
+    ]
+
+
 def test_equal_changes_make_different_payloads() -> None:
     for change in (Change(TOPIC, Op.INSERT, "1"), Change(TOPIC, Op.INSERT, "x" * 9000)):
         assert not set(encode(change)) & set(encode(change))
@@ -119,7 +140,8 @@ def test_what_is_no_json_goes_without_images(expect_log: Callable[..., None]) ->
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
-    for image in ({"a": object()}, {"a": b"bytes"}, {"a": deep}):
+    values = (object(), b"bytes", deep, Decimal("1.5"), float("nan"), float("inf"), 10**5000)
+    for image in ({"a": value} for value in values):
         change = Change(TOPIC, Op.UPDATE, "7", None, image)
         assert decode(encode(change)) == [Change(TOPIC, Op.UPDATE, "7")]
 
@@ -188,6 +210,20 @@ def test_the_oldest_sets_make_room(expect_log: Callable[..., None]) -> None:
         '{"rows":[["u","7",null,null,null]]}',
         '{"rows":"u"}',
         "{" + "[" * 5000,
+        '{"rows":' + "[" * 3000 + "]" * 3000 + "}",
+        '{"rows":[["u","7",null,{"a":NaN}]]}',
+        '{"rows":[["u","7",null,{"a":-Infinity}]]}',
+        '{"rows":[["u","7",null,{"a":1e999}]]}',
+        '{"rows":[["u","7",null,{"a":' + "1" * 5000 + "}]]}",
+        '{"keys":[1]}',
+        '{"op":"u","keys":{}}',
+        '{"op":"u","keys":"abc"}',
+        '{"op":"u","keys":[null]}',
+        '{"op":"u","keys":[[1]]}',
+        '{"op":"u","keys":[1.5,[]]}',
+        '{"op":"r","keys":[1]}',
+        '{"op":"x","keys":[1]}',
+        '{"op":[],"keys":[1]}',
         "#",
         "#a/0/1",
         "#a/1/1/x",
@@ -205,7 +241,7 @@ def test_nonsense_is_a_gap(payload: str, expect_log: Callable[..., None]) -> Non
     assert decode([payload]) == [Gap(TOPIC)]
 
 
-@given(st.text() | st.text(alphabet='0123456789#/{}[]",:nrowsuidx'))
+@given(st.text() | st.text(alphabet='0123456789#/{}[]",:nrowsuidxkey.'))
 def test_any_text_is_survived(payload: str) -> None:
     import logging
 

@@ -73,6 +73,11 @@ class BooksByAuthorEmail(Publication):
         ]
 
 
+class BookTitled(Publication):
+    def get_queries(self, title):
+        return [models.Book.objects.filter(title=title).only("title", "author", "sequel_to")]
+
+
 class FirstBooks(Publication):
     def get_queries(self, count):
         yield models.Book.objects.order_by("title")[:count]
@@ -143,7 +148,7 @@ class Nothing(Publication):
 
 published = [
     Author, Book, Tag, Note, Everything, Place, Restaurant, User, Titles, AllBooks,
-    BooksByAuthorEmail, FirstBooks, OnlyTitles, BooksTwice, RenamedBooks, UpperTitles, MyNotes, NewestNotes, Values, AllEverything,
+    BooksByAuthorEmail, BookTitled, FirstBooks, OnlyTitles, BooksTwice, RenamedBooks, UpperTitles, MyNotes, NewestNotes, Values, AllEverything,
     Places, Users, Hidden, ByTag, BusyAuthors, Broken, Nothing,
 ]  # fmt: skip
 

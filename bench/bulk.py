@@ -1,0 +1,69 @@
+"""An update() of 10,000 rows: what triggers add to it, and what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import time
+
+import psycopg2
+
+from bench.lab import Client, Lab, lab, table
+from ddpcore_pg.payload import channel
+
+ROWS = 10_000
+RUNS = 7
+
+
+def _median(times: list[float]) -> float:
+    return sorted(times)[len(times) // 2] * 1000
+
+
+def _notifications(bench: Lab, writer) -> int:
+    with psycopg2.connect(bench.dsn) as listener:
+        listener.autocommit = True
+        listener.cursor().execute(f'LISTEN "{channel("shop.note")}"')
+        writer("update_all", "counted")
+        count = 0
+        while select.select([listener], [], [], 0.5)[0]:
+            listener.poll()
+            count += len(listener.notifies)
+            listener.notifies.clear()
+    return count
+
+
+async def _burst(bench: Lab, writer) -> tuple[int, float]:
+    client = await Client.connect(bench.serve())
+    await client.next()
+    await client.subscribe(("AllNotes", []))
+    began = time.perf_counter()
+    update = asyncio.ensure_future(writer.later("update_all", "burst"))
+    changed = 0
+    while changed < ROWS:
+        changed += (await client.next())["msg"] == "changed"
+    took = time.perf_counter() - began
+    await update
+    await client.close()
+    return changed, took
+
+
+def main() -> None:
+    with lab() as bench:
+        writer = bench.writer()
+        writer("make", ROWS, 10)
+        plain = _median([writer("update_all", f"x{n}") for n in range(RUNS)])
+    with lab("triggers") as bench:
+        writer = bench.writer()
+        writer("make", ROWS, 10)
+        triggered = _median([writer("update_all", f"x{n}") for n in range(RUNS)])
+        notifications = _notifications(bench, writer)
+        changed, took = asyncio.run(_burst(bench, writer))
+    table(
+        f"update() of {ROWS:,} rows",
+        ["capture", "ms", "ratio", "notifications", "messages at a client", "all there after (ms)"],
+        [
+            ("none", f"{plain:.0f}", "1.00", 0, 0, ""),
+            ("triggers", f"{triggered:.0f}", f"{triggered / plain:.2f}", notifications,
+             f"{changed:,}", f"{took * 1000:.0f}"),
+        ],
+    )  # fmt: skip

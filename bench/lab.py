@@ -1,0 +1,142 @@
+"""What all benchmarks need: a database, a server, writers in processes of their own, a client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import websockets
+
+from ddpcore_pg.cluster import Cluster
+
+HERE = Path(__file__).parent
+SITE = HERE / "site"
+
+
+class Lab:
+    """A database with the tables of the site, and processes that work on it."""
+
+    def __init__(self, stack: ExitStack, capture: str = "signals") -> None:
+        self._stack = stack
+        self.cluster = stack.enter_context(Cluster())
+        self.dsn = self.cluster.createdb("bench")
+        self.env = os.environ | {
+            "BENCH_DATABASE": self.dsn,
+            "BENCH_CAPTURE": capture,
+            "DJANGO_SETTINGS_MODULE": "settings",
+            "PYTHONPATH": os.pathsep.join([str(SITE), str(HERE.parent)]),
+        }
+        self.manage("migrate", "--run-syncdb", "--verbosity=0")
+        if capture == "triggers":
+            self.manage("ddp_triggers", "install")
+
+    def manage(self, *arguments: str) -> None:
+        command = [sys.executable, "manage.py", *arguments]
+        subprocess.run(command, env=self.env, cwd=SITE, check=True, stdout=subprocess.DEVNULL)
+
+    def serve(self) -> str:
+        """Start a server; its address."""
+        process = self._start("-m", "ddpcore", "serve", "--settings", "settings", "--bind",
+                              "127.0.0.1:0", "--log-level", "ERROR")  # fmt: skip
+        found = re.search(r"http://([^/]+)/", process.stdout.readline())
+        assert found, "the server did not start"
+        return found[1]
+
+    def writer(self) -> Writer:
+        return Writer(self._start(str(HERE / "writer_process.py")))
+
+    def _start(self, *command: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, *command], env=self.env, cwd=SITE, text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+        return process
+
+
+class Writer:
+    """A process that changes the database as it is told: `name(argument) -> JSON`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def start(self, name: str, *arguments: Any) -> None:
+        self._process.stdin.write(json.dumps([name, *arguments]) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        return json.loads(self._process.stdout.readline())
+
+    def __call__(self, name: str, *arguments: Any) -> Any:
+        self.start(name, *arguments)
+        return self.answer()
+
+    async def later(self, name: str, *arguments: Any) -> Any:
+        self.start(name, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(None, self.answer)
+
+
+class Client:
+    """A DDP client that only listens: (time of arrival, message)."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self._socket = socket
+
+    @classmethod
+    async def connect(cls, address: str) -> Client:
+        socket = await websockets.connect(
+            f"ws://{address}/websocket", compression=None, max_size=None, ping_interval=None
+        )
+        await socket.send('{"msg":"connect","version":"1","support":["1"]}')
+        return cls(socket)
+
+    async def subscribe(self, *subscriptions: tuple[str, Sequence[Any]]) -> None:
+        """Subscribe, and wait until all are ready."""
+        for number, (name, params) in enumerate(subscriptions):
+            sub = {"msg": "sub", "id": f"{name}{number}", "name": name, "params": list(params)}
+            await self._socket.send(json.dumps(sub))
+        waiting = len(subscriptions)
+        while waiting:
+            message = await self.next()
+            assert message["msg"] != "nosub", message
+            if message["msg"] == "ready":
+                waiting -= len(message["subs"])
+
+    async def next(self) -> dict[str, Any]:
+        while True:
+            message: dict[str, Any] = json.loads(await self._socket.recv())
+            if message["msg"] != "ping":
+                return message
+            await self._socket.send('{"msg":"pong"}')
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+
+@contextmanager
+def lab(capture: str = "signals") -> Iterator[Lab]:
+    with ExitStack() as stack:
+        yield Lab(stack, capture)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table in Markdown."""
+    lines = [[str(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
+    print(f"\n{title}\n")
+    for number, line in enumerate(lines):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |")
+        if not number:
+            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")

@@ -1,0 +1,36 @@
+from ddpcore_django.api import API, Collection, Publication
+from shop import models
+
+
+class Author(Collection):
+    model = models.Author
+
+
+class Book(Collection):
+    model = models.Book
+
+
+class Note(Collection):
+    model = models.Note
+
+
+class Notes(Publication):
+    def get_queries(self, owner: int):
+        return [models.Note.objects.filter(owner=owner)]
+
+
+class AllNotes(Publication):
+    queries = [models.Note.objects.all()]
+
+
+class BooksOf(Publication):
+    def get_queries(self, email: str):
+        return [models.Book.objects.filter(author__email=email)]
+
+
+class FirstNotes(Publication):
+    def get_queries(self, count: int):
+        return [models.Note.objects.order_by("id")[:count]]
+
+
+API.register([Author, Book, Note, Notes, AllNotes, BooksOf, FirstNotes])
