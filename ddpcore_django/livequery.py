@@ -132,6 +132,7 @@ class MatchedQuerySet(MatchedQuery):
     def __init__(self, asked: _Asked, in_thread: InThread, predicate: Predicate) -> None:
         self.key = asked.key
         self.collection = asked.name
+        self.interval = conf().poll_interval
         self.maker = asked.projection.key
         self.predicate = predicate
         self.table = ModelTable(asked.queryset.model, in_thread)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -42,8 +42,14 @@ Take = Callable[[Step], None]
 MOST_EVENTS = 100
 """So many changes are dealt with before the sockets get their turn."""
 
+MOST_TURNS = 10
+"""So many turns of the loop the rest of a transaction may take to arrive."""
+
 PATIENCE = 30.0
-"""Seconds that a row may take to be read, and a fence wait for observers: then on without."""
+"""Seconds that a fence waits for observers: then on without."""
+
+READ_PATIENCE = 5.0
+"""Seconds that changed rows may take to be read; then their observers ask for all, one by one."""
 
 
 class Crossbar:
@@ -108,7 +114,7 @@ class Crossbar:
             for observer in observers:
                 await asyncio.shield(observer.initialised)
             if shared:
-                await self._fence(shared)
+                await self._current(shared)
             for observer, (_, take) in zip(observers, wanted, strict=True):
                 handle = ObserveHandle(observer, take)
                 observer.handles[handle] = None
@@ -275,14 +281,15 @@ class Crossbar:
     async def _deal(self) -> None:
         try:
             while self._queue:
+                await self._whole()
                 # What is asked again goes first: somebody may be waiting for it.
                 events = _collapsed(sorted(self._queue, key=lambda event: event.number))
                 self._at = min(event.number for event in self._queue)
                 self._queue = []
                 rows = await self._read_rows(events)
-                for place, (number, event) in enumerate(events):
-                    self._at = number
-                    self._deal_with(number, event, rows)
+                for place, transaction in enumerate(_transactions(events)):
+                    self._at = transaction[0].number
+                    self._deal_with(transaction, rows)
                     if not (place + 1) % MOST_EVENTS:
                         self.settle()
                         await asyncio.sleep(0)
@@ -292,6 +299,14 @@ class Crossbar:
         finally:
             self._at = None
             self._pump = None
+
+    async def _whole(self) -> None:
+        """Wait a moment for the rest of the last transaction: nobody is to see half of it."""
+        for _ in range(MOST_TURNS):
+            number = self.number
+            await asyncio.sleep(0)
+            if number == self.number:
+                return
 
     async def _read_rows(self, events: Iterable[_Event]) -> dict[str, _Rows | None]:
         """Read what the events do not tell: topic → rows, None if they cannot be had."""
@@ -329,7 +344,7 @@ class Crossbar:
     async def _read(self, table: _Table, keys: dict[str, int]) -> _Rows | None:
         began = self.tick()
         try:
-            found = await asyncio.wait_for(table.table.read(keys), self._patience)
+            found = await asyncio.wait_for(table.table.read(keys), READ_PATIENCE)
         except FAILURES as problem:
             if was_cancelled(problem):
                 raise
@@ -344,59 +359,48 @@ class Crossbar:
             table.readings.append(rows)
         return rows
 
-    def _deal_with(self, number: int, event: BusEvent, read: dict[str, _Rows | None]) -> None:
-        if event.topic is None:
-            for each in list(self._tables.values()):
-                each.missed(number)
-            return
-        self._deal_with_row(number, event, read)
-        # Links last: where a set of keys has changed, those who need it are asking again by now.
-        for topic in list(self._linked.get(event.topic, ())):
-            if topic in self._tables:  # else a watcher has just released the last observer
-                self._tables[topic].link_change(number, event)
+    def _deal_with(self, transaction: list[_Event], read: dict[str, _Rows | None]) -> None:
+        changes = [self._row_change(number, event, read) for number, event in transaction]
+        # Sets of keys first: rows are judged by what they refer to after the whole transaction.
+        for change in changes:
+            if change is not None:
+                self._hand_out(change, keys=True)
+        for (number, event), change in zip(transaction, changes, strict=True):
+            if change is not None:
+                self._hand_out(change, keys=False)
+            for topic in list(self._linked.get(event.topic, ())) if event.topic else ():
+                if topic in self._tables:  # else a watcher has just released the last observer
+                    self._tables[topic].link_change(number, event)
 
-    def _deal_with_row(self, number: int, event: BusEvent, read: dict[str, _Rows | None]) -> None:
-        assert event.topic is not None
-        table = self._tables.get(event.topic)
+    def _hand_out(self, change: RowChange, *, keys: bool) -> None:
+        table = self._tables.get(change.topic)
         if table is None:
-            return
-        rows = read.get(event.topic)
-        unread = event.topic in read and rows is None
-        if unread or isinstance(event, Gap) or event.key is None:
-            table.missed(number)
-            return
-        change = self._row_change(table, number, event, rows)
-        if change is None:
             return
         try:
             concerned = table.index.concerned(change.key, change.row)
         except Undecided:  # an index that came while the rows were read
             concerned = table.index
-        # Keys first: a row may refer to itself.
-        for observer in sorted(concerned, key=lambda each: not isinstance(each, KeyObserver)):
-            observer.change(change)
+        for observer in list(concerned):
+            if isinstance(observer, KeyObserver) is keys:
+                observer.change(change)
 
-    @staticmethod
     def _row_change(
-        table: _Table, number: int, event: Change, rows: _Rows | None
+        self, number: int, event: BusEvent, read: dict[str, _Rows | None]
     ) -> RowChange | None:
-        """The row after an event; None if it is known as it was later."""
-        key = event.key
-        assert key is not None
-        was_read = table.was_read(event)
-        if rows is not None and key in rows.keys:
-            # What was read is as new as the last of these events.
-            if number < rows.keys[key]:
-                return None
-            return RowChange(number, event.topic, key, rows.found.get(key), rows.reading)
-        if was_read:
+        """The row after an event; None if there is none, or it is known as it was later."""
+        if event.topic is None:
+            for each in list(self._tables.values()):
+                each.missed(number)
             return None
-        xid = event.xid
-        if xid is None or (event.after is None and event.op is not Op.DELETE):
-            return None  # nobody wanted to know when it came; who has come since asks later
-        row = None if event.after is None else table.table.row(event.after)
-        is_new = table.touch(key, xid) and event.op is Op.INSERT
-        return RowChange(number, event.topic, key, row, xid, is_new=is_new)
+        table = self._tables.get(event.topic)
+        if table is None:
+            return None
+        rows = read.get(event.topic)
+        unread = event.topic in read and rows is None
+        if unread or isinstance(event, Gap) or event.key is None:
+            table.missed(number)
+            return None
+        return _row_change(table, number, event, rows)
 
     # Fences
 
@@ -407,25 +411,40 @@ class Crossbar:
             handles: Whose; None: all. Observers that cannot ask the database at present are not
                 waited for, and no other for longer than the crossbar's patience.
         """
-        await self._fence(None if handles is None else [each.observer for each in handles])
-
-    async def _fence(self, observers: list[Observer[Any]] | None) -> None:
         await self.bus.fence()
-        await self.settled(observers)
+        await self.settled(None if handles is None else [each.observer for each in handles])
 
     async def settled(self, observers: list[Observer[Any]] | None = None) -> None:
         """Return once every event delivered before this call is dealt with; see `fence`."""
         waiter = _Waiter(self.number, observers, asyncio.get_running_loop().create_future())
+        try:
+            await self._wait(waiter)
+        except TimeoutError:
+            logger.warning("A fence waited for %g s: it is given up", self._patience)
+
+    async def _current(self, observers: list[Observer[Any]]) -> None:
+        """Return once these show everything committed before this call.
+
+        Raises:
+            ddpcore.DDPError: The database does not answer.
+        """
+        await self.bus.fence()
+        waiter = _Waiter(
+            self.number, observers, asyncio.get_running_loop().create_future(), also_stuck=True
+        )
+        try:
+            await self._wait(waiter)
+        except TimeoutError:
+            raise DDPError(f"The database did not answer for {self._patience:g} s.") from None
+
+    async def _wait(self, waiter: _Waiter) -> None:
         if self._is_settled(waiter):
             return
         self._waiting.append(waiter)
         try:
             await asyncio.wait_for(waiter.done, self._patience)
-        except TimeoutError:
-            logger.warning("A fence waited for %g s: it is given up", self._patience)
         finally:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+            self._waiting.remove(waiter)
 
     def settle(self) -> None:
         """Look who need not wait any more."""
@@ -442,7 +461,9 @@ class Crossbar:
         if oldest is not None and oldest <= waiter.number:
             return False
         observers = self._observers.values() if waiter.observers is None else waiter.observers
-        return not any(each.lags(waiter.number) for each in observers)
+        return not any(
+            each.lags(waiter.number) and (waiter.also_stuck or not each.stuck) for each in observers
+        )
 
     # Running
 
@@ -480,11 +501,12 @@ class _Event(NamedTuple):
 
 
 class _Waiter(NamedTuple):
-    """Who waits, up to which event, for whom (None: everybody)."""
+    """Who waits, up to which event, for whom (None: everybody); for those that are stuck, too?"""
 
     number: int
     observers: list[Observer[Any]] | None
     done: asyncio.Future[None]
+    also_stuck: bool = False
 
 
 class _Rows(NamedTuple):
@@ -596,6 +618,43 @@ def _collapsed(events: list[_Event]) -> list[_Event]:
                 continue
         kept.append(_Event(number, event))
     return [each for each in kept if each is not None]
+
+
+def _row_change(table: _Table, number: int, event: Change, rows: _Rows | None) -> RowChange | None:
+    """The row after an event; None if it is known as it was later."""
+    key = event.key
+    assert key is not None
+    was_read = table.was_read(event)
+    if rows is not None and key in rows.keys:
+        # What was read is as new as the last of these events.
+        if number < rows.keys[key]:
+            return None
+        return RowChange(number, event.topic, key, rows.found.get(key), rows.reading)
+    if was_read:
+        return None
+    xid = event.xid
+    if xid is None or (event.after is None and event.op is not Op.DELETE):
+        return None  # nobody wanted to know when it came; who has come since asks later
+    row = None if event.after is None else table.table.row(event.after)
+    is_new = table.touch(key, xid) and event.op is Op.INSERT
+    return RowChange(number, event.topic, key, row, xid, is_new=is_new)
+
+
+def _transactions(events: Iterable[_Event]) -> Iterator[list[_Event]]:
+    """The events of each transaction together, others alone; their order is that of the events."""
+    transaction: list[_Event] = []
+    for each in events:
+        xid = _xid(each)
+        if transaction and (xid is None or xid != _xid(transaction[-1])):
+            yield transaction
+            transaction = []
+        transaction.append(each)
+    if transaction:
+        yield transaction
+
+
+def _xid(event: _Event) -> int | None:
+    return event.event.xid if isinstance(event.event, Change) else None
 
 
 def _both(first: _Event | None, last: _Event) -> _Event | None:

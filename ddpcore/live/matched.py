@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -146,6 +147,7 @@ class RowObserver(Observer[T], Generic[T]):
         self._missed: int | None = 0  # the first event that the next answer is asked for
         self._waiting: list[tuple[Callable[[Any], None], RowChange | LinkChange]] = []
         self._task: asyncio.Task[None] | None = None
+        self._answered = -math.inf
         self._stopped = False
         index.enter(self, None, ())
 
@@ -214,6 +216,9 @@ class RowObserver(Observer[T], Generic[T]):
     async def _again(self) -> None:
         try:
             while self._missed is not None and not self._stopped:
+                early = self._answered + self.query.interval - asyncio.get_running_loop().time()
+                if early > 0:
+                    await asyncio.sleep(early)
                 try:
                     await self._ask()
                 except FAILURES as problem:
@@ -236,6 +241,7 @@ class RowObserver(Observer[T], Generic[T]):
             return
         snapshot = found.snapshot if isinstance(found, Found) else None
         self._read = Reading(began, self.around.tick(), snapshot)
+        self._answered = asyncio.get_running_loop().time()
         self._replace(dict(found))
         self.failures = 0
         self._catch_up()

@@ -101,12 +101,12 @@ class Observer(ABC, Generic[T]):
 
     @property
     def stuck(self) -> bool:
-        """Whether the database cannot be asked at present: nobody waits for it."""
+        """Whether the database cannot be asked at present: fences do not wait for it."""
         return bool(self.failures)
 
     def lags(self, number: int) -> bool:
-        """Whether an event up to this number is yet to be dealt with, and can be at present."""
-        return self.behind is not None and self.behind <= number and not self.stuck
+        """Whether an event up to this number is yet to be dealt with."""
+        return self.behind is not None and self.behind <= number
 
     def step(self, before: T | None, after: T | None) -> Any:
         """The step from one state of a row to the next; None if it would not show."""

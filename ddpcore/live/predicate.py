@@ -181,6 +181,10 @@ class IsNull(_OfColumn):
         """Decide."""
         return row[self.column] is None
 
+    def entries(self) -> frozenset[Entry] | None:
+        """NULL."""
+        return frozenset(((self.column, None),))
+
     def __repr__(self) -> str:
         return f"{self.column} IS NULL"
 
@@ -302,12 +306,19 @@ class And(_Several):
     def __call__(self, row: Row) -> Truth:
         """Decide."""
         truth: Truth = True
+        doubt: Undecided | None = None
         for part in self.parts:
-            one = part(row)
+            try:
+                one = part(row)
+            except Undecided as undecided:  # another part may decide
+                doubt = undecided
+                continue
             if one is False:
                 return False
             if one is None:
                 truth = None
+        if doubt is not None:
+            raise doubt
         return truth
 
     def entries(self) -> frozenset[Entry] | None:
@@ -325,12 +336,19 @@ class Or(_Several):
     def __call__(self, row: Row) -> Truth:
         """Decide."""
         truth: Truth = False
+        doubt: Undecided | None = None
         for part in self.parts:
-            one = part(row)
+            try:
+                one = part(row)
+            except Undecided as undecided:  # another part may decide
+                doubt = undecided
+                continue
             if one:
                 return True
             if one is None:
                 truth = None
+        if doubt is not None:
+            raise doubt
         return truth
 
     def entries(self) -> frozenset[Entry] | None:

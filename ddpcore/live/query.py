@@ -79,11 +79,13 @@ class RowQuery(ABC):
         key: Tells it from all others.
         table: Whose rows.
         predicate: Which of them.
+        interval: Seconds from one answer of the database to the next question: a floor.
     """
 
     key: Hashable
     table: Table
     predicate: Predicate
+    interval: float = 0.0
 
     @abstractmethod
     async def fetch(self) -> Mapping[str, Any]:

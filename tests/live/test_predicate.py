@@ -118,13 +118,13 @@ def test_entries():
     assert one.entries() == {("owner", 1)}
     assert T.entries() is None
     assert F.entries() == N.entries() == frozenset()
-    assert IsNull("owner").entries() is None
+    assert IsNull("owner").entries() == {("owner", None)}
     assert Test("owner", bool, "").entries() is None
     assert Not(one).entries() is None
     assert Xor(one, two).entries() is None
     assert And().entries() is None
     assert And(T, two, one).entries() == one.entries()
-    assert And(T, IsNull("ref")).entries() is None
+    assert And(T, Test("ref", bool, "")).entries() is None
     assert Or().entries() == frozenset()
     assert Or(one, Equals("ref", [3])).entries() == {("owner", 1), ("ref", 3)}
     assert Or(one, T).entries() is None

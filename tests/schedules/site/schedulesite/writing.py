@@ -133,8 +133,9 @@ class Writer:
 
     def fail(self, mark):
         if not self.atomics:
+            # Nobody knows: outside of a transaction the row may be committed, and only the
+            # announcement that followed it have failed.
             self.committed.remove(mark)
-            self.undone.append(mark)
             return
         self.dead = len(self.atomics)
         while self.atomics:
