@@ -5,18 +5,29 @@ NOTIFY (`ddpcore_pg.images`): it arrives after the commit, in order, or never, a
 rows hold, whatever Python believes. With any other database the changes are put on the memory
 buses of this process when the transaction has been committed: they name rows, and of links (rows
 of a many-to-many field) what they link.
+
+To read a row and be sure that it stays as it is until the word is out, PostgreSQL must lock it,
+for which it asks for the right to UPDATE the table. Of tables on which the role has no such right,
+as of a log to which it may only add, only keys are told, and whoever wants to know more asks the
+database. Each process asks for these rights once for each table.
+
+Outside a transaction the write is committed when it is announced. Should that fail, because of a
+lock that is not to be had, say, the keys are told without a look at the table, and the writer is
+not bothered. Only if the connection is lost nothing can be told, and the writer gets the error.
+In a transaction any failure is the writer's, and takes what was written with it.
 """
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import Field, Model, Q, QuerySet
 from django.db.utils import DEFAULT_DB_ALIAS
 
@@ -29,9 +40,11 @@ from ddpcore_django.serialize import document_id
 from ddpcore_django.tables import topic_of
 
 if TYPE_CHECKING:
-    from ddpcore_pg.images import Source
+    from ddpcore_pg.images import RowSet, Source
 
-__all__ = ["Rows", "announce", "memory_buses", "source_or_none", "tell"]
+__all__ = ["Rows", "announce", "forget", "memory_buses", "tell"]
+
+log = logging.getLogger(__name__)
 
 memory_buses: weakref.WeakSet[Bus] = weakref.WeakSet()
 """The running buses of this process that hear of changes after the commit."""
@@ -67,22 +80,34 @@ class Rows:
                 tests.append(f"t.{name} IN ({', '.join(['%s'] * len(values))})")
                 params += [field.get_db_prep_value(value, connection) for value in values]
             alternatives.append(f"({' AND '.join(tests)})")
-        # What is about to be deleted is locked: nobody may change it after it was told of.
-        lock = " FOR UPDATE OF t" if self.op is Op.DELETE else ""
-        return " OR ".join(alternatives) + lock, params
+        return " OR ".join(alternatives), params
+
+    @property
+    def keys(self) -> list[Any] | None:
+        """The primary keys, if it is these that say which rows."""
+        key = self.model._meta.pk
+        if any(each.keys() != {key} for each in self.where):
+            return None
+        return [key.to_python(pk) for each in self.where for pk in each[key]]
+
+    def blindly(self) -> Iterator[Change]:
+        """What to tell of them without a look at the table."""
+        topic, keys = topic_of(self.model), self.keys
+        if keys is None:
+            yield Change(topic, Op.RESET)
+        else:
+            yield from (Change(topic, self.op, document_id(pk)) for pk in keys)
 
     def changes(self) -> Iterator[Change]:
         """What to tell of them where the database does not tell it."""
-        topic = topic_of(self.model)
-        key = self.model._meta.pk
+        topic, keys = topic_of(self.model), self.keys
         references = [
             field for field in self.model._meta.local_concrete_fields if field.is_relation
         ]
         # Of a row that links others and goes nobody could say later whom it linked.
         going_link = self.op is Op.DELETE and len(references) > 1
-        if all(each.keys() == {key} for each in self.where) and not going_link:
-            for each in self.where:
-                yield from (Change(topic, self.op, document_id(pk)) for pk in each[key])
+        if keys is not None and not going_link:
+            yield from (Change(topic, self.op, document_id(pk)) for pk in keys)
             return
         for pk, image in self._read(references):
             if self.op is Op.DELETE:
@@ -127,30 +152,77 @@ def tell(using: str, *changes: Change) -> None:
 
 
 @cache
-def source_or_none(model: type[Model]) -> Source | None:
-    """Where the database reads a model's rows; None if their keys are Python's secret."""
+def _source_or_none(model: type[Model]) -> Source | None:
+    # Where the database reads a model's rows; None if their keys are Python's secret.
     try:
         return source_of(model)
     except DDPError:
         return None
 
 
-def _notify(connection: Any, rows: Iterable[Rows]) -> None:
-    from ddpcore_pg.images import announce_sql
+_lockable: dict[str, bool] = {}
+
+
+def forget() -> None:
+    """Forget what is known of the tables: what is published has changed."""
+    _source_or_none.cache_clear()
+    _lockable.clear()
+
+
+def _notify(connection: Any, rows: Sequence[Rows]) -> None:
+    if not connection.get_autocommit():
+        _notify_rows(connection, rows)
+        return
+    try:
+        _notify_rows(connection, rows)
+    except DatabaseError as problem:
+        if not connection.is_usable():
+            raise
+        topics = ", ".join(topic_of(each.model) for each in rows)
+        log.warning("Changes of %s are told without their rows: %s", topics, problem)
+        _notify_changes(connection, [change for each in rows for change in each.blindly()])
+
+
+def _notify_rows(connection: Any, rows: Sequence[Rows]) -> None:
+    from ddpcore_pg.images import RowSet, announce_row_sql, announce_sql
 
     named: list[Change] = []
     read = []
     for each in rows:
-        source = source_or_none(each.model)
+        source = _source_or_none(each.model)
         if source is None:
             named += each.changes()
         else:
-            read.append((source, each.op, *each.condition(connection)))
+            read.append(RowSet(source, each.op, *each.condition(connection)))
     if read:
         with connection.cursor() as cursor:
-            cursor.execute(*announce_sql(*read))
+            _ask_for_rights(cursor, [each.source for each in read])
+            sets = [each if _lockable[each.source.table] else _key_only(each) for each in read]
+            alone = len(sets) == len(rows) == len(rows[0].keys or ()) == 1
+            if alone:
+                cursor.execute(*announce_row_sql(*sets))
+            if not alone or (None,) in cursor.fetchall():
+                cursor.execute(*announce_sql(*sets))
     if named:
         _notify_changes(connection, named)
+
+
+def _ask_for_rights(cursor: Any, sources: Iterable[Source]) -> None:
+    from ddpcore_pg.images import quote
+
+    unknown = [source.table for source in sources if source.table not in _lockable]
+    if unknown:
+        cursor.execute(
+            "SELECT coalesce(has_any_column_privilege(to_regclass(name), 'UPDATE'), false)"
+            " FROM unnest(%s::text[]) WITH ORDINALITY AS names(name, place) ORDER BY place",
+            [list(map(quote, unknown))],
+        )
+        answers = [may for (may,) in cursor.fetchall()]
+        _lockable.update(zip(unknown, answers, strict=True))
+
+
+def _key_only(row_set: RowSet) -> RowSet:
+    return row_set._replace(source=replace(row_set.source, columns=()), lock=False)
 
 
 def _notify_changes(connection: Any, changes: Iterable[Change]) -> None:

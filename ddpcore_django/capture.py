@@ -32,7 +32,7 @@ from django.db.utils import DEFAULT_DB_ALIAS
 from ddpcore.bus import Change, Op
 from ddpcore.errors import DDPError
 from ddpcore.live.fence import WriteFence
-from ddpcore_django.announcing import Rows, announce, memory_buses, source_or_none, tell
+from ddpcore_django.announcing import Rows, announce, forget, memory_buses, tell
 from ddpcore_django.capture_links import ends_of_links, links_to_watch, watch_links
 from ddpcore_django.collection import Collection
 from ddpcore_django.conf import conf
@@ -60,7 +60,7 @@ def connect(registry: Registry) -> None:
     Raises:
         ddpcore.DDPError: `DDPCORE["WATCH"]` names a model that does not exist.
     """
-    source_or_none.cache_clear()
+    forget()
     tables = _tables_to_watch(registry)
     _captured.update(map(topic_of, tables))
     by_signals = {table for table in tables if not captured_by_triggers(table)}

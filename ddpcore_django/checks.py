@@ -114,7 +114,7 @@ def check_capture(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_triggers(databases: Any = None, **_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.W002: a table lacks its triggers. ddpcore.W003: they are stale."""
+    """ddpcore.W002: a table lacks any of its triggers. ddpcore.W003: they are stale."""
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
     try:
@@ -126,7 +126,7 @@ def check_triggers(databases: Any = None, **_: Any) -> list[checks.CheckMessage]
     for model, each in found.items():
         label = model._meta.label
         if each.state == "missing":
-            text = f"{label} is captured by triggers, and its table has none: no change is seen."
+            text = f"{label} is captured by triggers, and changes of it are lost: {each.reason}"
             messages.append(checks.Warning(text, hint=hint, obj=model, id="ddpcore.W002"))
         elif each.state == "impossible":
             text = f"{label} is captured by triggers, and cannot be: {each.reason}"

@@ -20,7 +20,10 @@ __all__ = ["explain", "run"]
 
 
 def explain(
-    publication: str, params: Sequence[Any] = (), user_id: str | None = None, registry: Registry = API
+    publication: str,
+    params: Sequence[Any] = (),
+    user_id: str | None = None,
+    registry: Registry = API,
 ) -> list[Plan]:
     """The plans of the queries that a user who subscribes gets.
 
@@ -59,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
             f"{options.publication} raises {type(problem).__name__} for these parameters: {problem}"
         ) from problem
     print("\n\n".join("\n".join(_lines(plan)) for plan in plans) or "It publishes nothing.")
+    if options.user is None and not all(plan.sql for plan in plans):
+        print("\nNobody is logged in here; for what a user gets, add --user ID.")
     return 0
 
 
@@ -74,7 +79,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     word = "because" if plan.kind == "polled" else "where"
     yield f"  {word:8}{plan.reason}"
     yield f"  {'reads':8}{', '.join(plan.topics) or 'nothing'}"
-    if plan.kind != "polled":
-        yield f"  {'index':8}{', '.join(plan.index) or 'none: it looks at every change'}"
+    if plan.kind != "polled" and plan.sql:
+        yield f"  {'index':8}{' or '.join(plan.index) or 'none: it looks at every change'}"
     if plan.sql:
         yield f"  {'SQL':8}{plan.sql}"

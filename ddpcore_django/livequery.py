@@ -49,7 +49,8 @@ class Plan:
         kind: Which of the three kinds.
         reason: Why it is not matched, or how it is decided.
         topics: The topics whose changes matter, in order.
-        index: The columns by whose values its observer is found; empty: it looks at every change.
+        index: The columns by whose values its observer is found: by one of these, or by several
+            together; empty: it looks at every change.
         sql: What the database is asked.
     """
 
@@ -154,13 +155,14 @@ class MatchedQuerySet(MatchedQuery):
     def plan(self) -> Plan:
         """How it is kept current."""
         related = _topics(self.predicate)
-        entries = self.predicate.bound(lambda _: frozenset(("…",))).entries()
+        alternatives = self.predicate.bound(lambda _: frozenset(("…",))).alternatives()
+        columns = [sorted({column for column, _ in entries}) for entries in alternatives]
         return Plan(
             self.collection,
             "matched through joins" if related else "matched",
             repr(self.predicate),
             tuple(sorted(related | self.topics)),
-            tuple(sorted({column for column, _ in entries or ()})),
+            tuple(dict.fromkeys(" and ".join(each) for each in columns if each)),
             str(self._asked.sql),
         )
 
@@ -254,7 +256,7 @@ class PolledQuerySet(LiveQuery):
         rows = "; a change asks for its row alone" if self._row_topics else ""
         return Plan(
             self.collection,
-            "polled",
+            "polled" if self._asked.sql else "matched",
             self.reason + rows,
             tuple(sorted(self.topics)),
             (),

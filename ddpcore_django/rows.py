@@ -8,6 +8,7 @@ infinite date or nonsense that somebody put on the bus, is `Undecided`, and the 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from collections.abc import Collection as Container
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageRow", "Kind", "ModelTable", "kind_of", "reading", "source_of", "travelling"]
 
-Kind = Literal["plain", "text", "hex", "epoch"]
+Kind = Literal["plain", "text", "hex", "epoch", "float"]
 InThread = Callable[..., Awaitable[Any]]
 
 T = TypeVar("T")
@@ -67,7 +68,11 @@ def _decimal(value: Any) -> Decimal:
 
 
 def _float(value: Any) -> float:
-    return float(_text(value))
+    text = _text(value)
+    if not text.startswith("x"):  # a column of another type than double precision
+        return float(text)
+    number: float = struct.unpack("!d", bytes.fromhex(text[1:]))[0]
+    return number
 
 
 def _date(value: Any) -> date:
@@ -129,7 +134,7 @@ _TYPES: dict[str, tuple[Kind, Callable[[Any], Any]]] = {
     "DurationField": ("epoch", _duration),
     "FileField": ("plain", _text),
     "FilePathField": ("plain", _text),
-    "FloatField": ("text", _float),  # as a JSON number, -0.0 would lose its sign
+    "FloatField": ("float", _float),
     "GenericIPAddressField": ("plain", _text),
     "IntegerField": ("plain", _integer),
     "JSONField": ("text", _text),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Sequence
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 Endpoint = Callable[..., Any]
 
+LEFT_FOR_HANDLERS = 2
+"""Threads that queries never take, so that methods run though all queries hang."""
+
 
 class DjangoServer(Server):
     """A server whose threads may use the ORM, and whose memory bus hears of its commits."""
@@ -38,8 +42,26 @@ class DjangoServer(Server):
         self.on_gap.append(self._renew)
 
     def _database_threads(self) -> DatabaseThreads:
-        self._pool = DatabaseThreads(conf().threads)
+        threads = conf().threads
+        self._pool = DatabaseThreads(threads)
+        self._askers = asyncio.Semaphore(max(1, threads - LEFT_FOR_HANDLERS))
         return self._pool
+
+    async def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function that asks the database for observers: some threads are left for others.
+
+        Queries may hang, behind a lock for one. Those who do not wait any longer for a thread do
+        not have it back before it is done.
+        """
+        await self._askers.acquire()
+        asking = asyncio.ensure_future(self.in_thread(function, *args))
+        asking.add_done_callback(self._asked)
+        return await asyncio.shield(asking)
+
+    def _asked(self, asking: asyncio.Future[Any]) -> None:
+        self._askers.release()
+        if not asking.cancelled():
+            asking.exception()  # whoever waited may be gone: no complaint
 
     def _renew(self) -> None:
         # What cut the bus off from the database may have cut off the threads, too.
@@ -56,7 +78,7 @@ class DjangoServer(Server):
         await super().stop(patience)
 
 
-def make_server(registry: Registry = API, **options: Any) -> Server:
+def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
     """A server with everything that is registered.
 
     Args:
@@ -100,7 +122,7 @@ def _method(function: Endpoint) -> Endpoint:
     return cast("Endpoint", handler)
 
 
-def _publication(server: Server, registry: Registry, publication: Publication) -> Endpoint:
+def _publication(server: DjangoServer, registry: Registry, publication: Publication) -> Endpoint:
     def handler(context: Context, /, *params: Any) -> MergedQueries:
         current_context.set(context)
         user = lazy_user(context.user_id)
@@ -112,7 +134,11 @@ def _publication(server: Server, registry: Registry, publication: Publication) -
 
 
 def live_queries(
-    server: Server, registry: Registry, publication: Publication, params: Sequence[Any], user: Any
+    server: DjangoServer,
+    registry: Registry,
+    publication: Publication,
+    params: Sequence[Any],
+    user: Any,
 ) -> list[LiveQuery]:
     """What a publication gives a user for these parameters. Call it in a thread.
 
@@ -128,7 +154,7 @@ def live_queries(
 
 
 def _live(
-    server: Server, registry: Registry, queryset: object, name: str | None, user: Any
+    server: DjangoServer, registry: Registry, queryset: object, name: str | None, user: Any
 ) -> LiveQuery:
     if isinstance(queryset, LiveQuery):
         return queryset
@@ -142,7 +168,7 @@ def _live(
         collection = registry.collection_of(queryset.model)
     visible = collection.objects_for_user(user, queryset)
     assert collection.name is not None
-    live = live_query(collection, name or collection.name, visible, server.in_thread)
+    live = live_query(collection, name or collection.name, visible, server.ask)
     _warn_of_blind_spots(live)
     return live
 

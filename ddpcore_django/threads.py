@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from typing import Any, TypeVar
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
 __all__ = ["DatabaseThreads"]
 
@@ -22,11 +24,15 @@ class DatabaseThreads(ThreadPoolExecutor):
 
     Args:
         size: How many threads, hence how many connections at most.
+        patience: Seconds that statements may still run when the pool shuts down; then they are
+            cancelled, for a process does not end before its threads.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, patience: float = 3.0) -> None:
         super().__init__(size, "ddpcore-database")
         self._size = size
+        self._patience = patience
+        self._wrappers: dict[int, Any] = {}  # by thread
         self._generation = 0
         self._local = threading.local()
 
@@ -45,6 +51,8 @@ class DatabaseThreads(ThreadPoolExecutor):
             count = self._max_workers = len(self._threads)
             everyone = threading.Barrier(count)
             closing = [super(DatabaseThreads, self).submit(_close, everyone) for _ in range(count)]
+            while wait_for(closing, self._patience).not_done:
+                self._cancel_statements()
             for each in closing:
                 each.result()
         super().shutdown(wait, cancel_futures=cancel_futures)
@@ -53,10 +61,21 @@ class DatabaseThreads(ThreadPoolExecutor):
         if getattr(self._local, "generation", None) != self._generation:
             self._local.generation = self._generation
             connections.close_all()
+        self._wrappers[threading.get_ident()] = connections[DEFAULT_DB_ALIAS]
         for connection in connections.all(initialized_only=True):
             connection.close_at = None
+            if connection.errors_occurred and not connection.is_usable():
+                self.renew()  # what broke it may have broken the others'
             connection.close_if_unusable_or_obsolete()
         return fn(*args, **kwargs)
+
+    def _cancel_statements(self) -> None:
+        for wrapper in list(self._wrappers.values()):
+            raw = wrapper.connection
+            cancel = getattr(raw, "cancel", None) or getattr(raw, "interrupt", None)
+            if cancel is not None:
+                with contextlib.suppress(wrapper.Database.Error):  # it is gone already
+                    cancel()
 
 
 def _close(everyone: threading.Barrier) -> None:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ddpcore_pg.bus import PgBus
 
-from ddpcore_pg.images import Column, Source, announce_sql
+from ddpcore_pg.images import Column, RowSet, Source, announce_row_sql, announce_sql
 from ddpcore_pg.payload import channel, encode, notify, notify_sql
 
 __all__ = [
     "Column",
     "PgBus",
+    "RowSet",
     "Source",
+    "announce_row_sql",
     "announce_sql",
     "channel",
     "encode",

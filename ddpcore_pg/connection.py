@@ -185,6 +185,14 @@ class Connection:
                 answer.set_result(rows)
         if self._jobs:
             self._start()
+        else:
+            # What came in one piece with the answer is in libpq's buffer: the socket, being
+            # empty, would not tell.
+            self._loop.call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        if self._cursor is None and not self.closed:
+            self._pump()
 
     def _break(self, error: Exception) -> None:
         self._end(error)

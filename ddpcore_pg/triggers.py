@@ -7,8 +7,8 @@ small whatever the statement does. A statement that touches no row sends nothing
 
 The function runs in the session of whoever writes and with that role's rights. It pins all
 settings it depends on, and first of them `search_path`: whatever stands in other schemas, it means
-PostgreSQL's own functions. It never makes a write fail because a column is gone: until the
-triggers are installed anew, each statement then sends a reset.
+PostgreSQL's own functions. It never makes a write fail because a column is gone or has got another
+type: until the triggers are installed anew, each statement then sends a reset.
 
 The comment on the function holds a fingerprint of all this, so `status` can tell what is stale.
 """
@@ -25,11 +25,12 @@ from typing import Any, Literal, Protocol
 
 from ddpcore.bus import Op
 from ddpcore_pg.images import (
+    MAX_SIZE,
+    ONE,
     ORDER,
     PAYLOAD,
     PIECES,
     SIZES,
-    TEXTS,
     Source,
     image_sql,
     key_sql,
@@ -54,9 +55,6 @@ MAX_NOTIFICATIONS = 10
 
 MAX_ROWS = 300
 """With more rows than this, a statement sends no images."""
-
-MAX_SIZE = 40_000
-"""With more bytes than this in its rows, as they are stored, a statement sends no images."""
 
 # So many keys are more than ten notifications carry, however short they are.
 _MAX_KEYS = 20_000
@@ -92,9 +90,10 @@ class Status:
     """How things are with the triggers of a table.
 
     Attributes:
-        state: ``"installed"``, ``"missing"``, ``"stale"`` (there is something, but not what
-            `install_sql` would make, or it is disabled), ``"absent"`` (the table or one of its
-            columns is not there yet), or ``"impossible"`` (it is no table that could have them).
+        state: ``"installed"``, ``"missing"`` (changes are lost: one of them is not there, is
+            disabled, or calls something else), ``"stale"`` (they announce the changes, but not as
+            those would that `install_sql` makes), ``"absent"`` (the table or one of its columns is
+            not there yet), or ``"impossible"`` (it is no table that could have them).
         reason: In words, for whoever reads it; empty if they are installed.
     """
 
@@ -243,14 +242,17 @@ def _judge(source: Source, found: Iterable[tuple[Any, ...]]) -> Status:
         return Status("missing", "It has no triggers.")
     for event in _TRIGGERS:
         if f"ddpcore_{event}" not in triggers:
-            return Status("stale", f"The trigger for {event.upper()} is missing.")
-        enabled, function, comment, body = triggers[f"ddpcore_{event}"]
+            return Status("missing", f"The trigger for {event.upper()} is missing.")
+        enabled, _, comment, _ = triggers[f"ddpcore_{event}"]
         if enabled not in "OA":  # in all sessions but those of replication, or in these, too
-            return Status("stale", f"The trigger for {event.upper()} is disabled.")
+            return Status("missing", f"The trigger for {event.upper()} is disabled.")
+        if not (comment or "").startswith(f"{_MARK}{source.topic} ("):
+            return Status("missing", f"The trigger for {event.upper()} announces something else.")
+    for _, function, comment, body in triggers.values():
         if function != function_name(source.table) or comment != _comment(source):
             return Status("stale", "The triggers are those of another version or other columns.")
         if body != _body(source):
-            return Status("stale", "Somebody else has changed the function.")
+            return Status("missing", "Somebody else has changed the function.")
     return Status("installed")
 
 
@@ -297,7 +299,7 @@ def _body(source: Source) -> str:
 
     def keys(op: Op, rows: str, place: int) -> str:
         return f"""
-                SELECT {place} AS place, 0 AS bucket, gen_random_uuid()::text AS nonce,
+                SELECT {place} AS place, gen_random_uuid()::text AS nonce,
                     '{{"n":"' || gen_random_uuid()::text || '","op":"'
                     || CASE WHEN ddp_nested THEN 'u' ELSE '{op.value}' END || '","keys":['
                     || string_agg(key, ',') || ']}}' AS body
@@ -334,14 +336,11 @@ def _body(source: Source) -> str:
             IF ddp_rows <= {MAX_ROWS} AND ddp_size <= {MAX_SIZE} AND NOT ddp_nested THEN
                 ddp_lines := {lines};
                 ddp_body := array_to_string(ddp_lines, ',');
-                IF octet_length(ddp_body) <= {_ONE} THEN
+                IF octet_length(ddp_body) <= {ONE} THEN
                     ddp_payloads := ARRAY[pg_current_xact_id()::text || '{{"n":"'
                         || gen_random_uuid()::text || '","rows":[' || ddp_body || ']}}'];
                 ELSE
-                    ddp_payloads := ARRAY(WITH lines AS (
-                        SELECT 0 AS place, ''::text AS channel, line
-                        FROM unnest(ddp_lines) AS line
-                    ), {TEXTS}, {_FEW});
+                    ddp_payloads := ARRAY(WITH {_TEXTS}, {_FEW});
                 END IF;
             END IF;
             IF ddp_payloads = '{{}}' THEN
@@ -364,7 +363,7 @@ BEGIN
         ELSIF TG_OP = 'UPDATE' THEN{branch(Op.UPDATE, "new_rows")}
         ELSIF TG_OP = 'DELETE' THEN{branch(Op.DELETE, "old_rows")}
         END IF;
-    EXCEPTION WHEN undefined_column THEN
+    EXCEPTION WHEN undefined_column OR undefined_function OR cannot_coerce THEN
         ddp_payloads := '{{}}';
     END;
     IF ddp_payloads = '{{}}' THEN
@@ -378,11 +377,24 @@ BEGIN
 END"""
 
 
+_SHARED = 3900
+"""Bytes of rows after which the next payload begins, so that most payloads need no pieces."""
+
+# The rows, gathered by their sizes into texts of few payloads each. The running sum of the sizes
+# is also what keeps them in the order in which they came.
+_TEXTS = f"""texts AS MATERIALIZED (
+    SELECT so_far / {_SHARED} AS place, gen_random_uuid()::text AS nonce,
+        '{{"n":"' || gen_random_uuid()::text || '","rows":['
+        || string_agg(line, ',' ORDER BY so_far) || ']}}' AS body
+    FROM (
+        SELECT line, sum(octet_length(line)) OVER (ROWS UNBOUNDED PRECEDING) AS so_far
+        FROM unnest(ddp_lines) AS line
+    ) AS measured
+    GROUP BY 1
+)"""
+
 # The payloads, if they are few; none otherwise, and nothing is cut in vain.
 _FEW = (
     f"{SIZES} SELECT {PAYLOAD} FROM {PIECES}"
     f" WHERE (SELECT sum(total) FROM sizes) <= {MAX_NOTIFICATIONS} {ORDER}"
 )
-
-# Bytes of rows that fit into one payload for sure.
-_ONE = 7900

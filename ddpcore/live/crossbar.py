@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -188,9 +188,11 @@ class Crossbar:
             await observer.start()
         except BaseException as problem:
             self._forget(observer)
-            if isinstance(problem, asyncio.CancelledError):
+            if was_cancelled(problem):
                 observer.initialised.cancel()
                 raise
+            if isinstance(problem, asyncio.CancelledError):  # not of those who wait for it
+                problem = DDPError("The question to the database was cancelled.")
             observer.initialised.set_exception(problem)
             observer.initialised.exception()  # whoever waited may be gone: no complaint
         else:
@@ -296,9 +298,17 @@ class Crossbar:
                 self._at = None
                 self.settle()
                 await asyncio.sleep(0)
+        except Exception:
+            # Nobody knows any more what has been dealt with: everything is asked for again.
+            logger.exception("Changes could not be dealt with")
+            for table in list(self._tables.values()):
+                table.missed(self.number)
         finally:
             self._at = None
             self._pump = None
+            if self._queue and not self._stopped:
+                self._pump = self._task(self._deal())
+            self.settle()
 
     async def _whole(self) -> None:
         """Wait a moment for the rest of the last transaction: nobody is to see half of it."""
@@ -362,15 +372,23 @@ class Crossbar:
     def _deal_with(self, transaction: list[_Event], read: dict[str, _Rows | None]) -> None:
         changes = [self._row_change(number, event, read) for number, event in transaction]
         # Sets of keys first: rows are judged by what they refer to after the whole transaction.
-        for change in changes:
+        # And what makes observers ask again: they are not to show a part of it before.
+        for (number, event), change in zip(transaction, changes, strict=True):
             if change is not None:
                 self._hand_out(change, keys=True)
+            for table in self._linking(event):
+                table.links_missed(number, event)
         for (number, event), change in zip(transaction, changes, strict=True):
             if change is not None:
                 self._hand_out(change, keys=False)
-            for topic in list(self._linked.get(event.topic, ())) if event.topic else ():
-                if topic in self._tables:  # else a watcher has just released the last observer
-                    self._tables[topic].link_change(number, event)
+            for table in self._linking(event):
+                table.link_change(number, event)
+
+    def _linking(self, event: BusEvent) -> Iterator[_Table]:
+        """The tables whose documents list what the event's table links."""
+        for topic in list(self._linked.get(event.topic, ())) if event.topic else ():
+            if topic in self._tables:  # else a watcher has just released the last observer
+                yield self._tables[topic]
 
     def _hand_out(self, change: RowChange, *, keys: bool) -> None:
         table = self._tables.get(change.topic)
@@ -564,8 +582,17 @@ class _Table:
 
     def missed(self, number: int) -> None:
         """All of it may be different."""
+        # Also the numbers of transactions, if the database was put back to an earlier state.
+        self.readings.clear()
         for observer in self.index:
             observer.missed(number)
+
+    def links_missed(self, number: int, event: BusEvent) -> None:
+        """Have asked again who lists links of which the event does not tell."""
+        for link, observers in list(self.links.items()):
+            if link.topic == event.topic and _linked(event, link) is None:
+                for observer in list(observers):
+                    observer.missed(number)
 
     def link_change(self, number: int, event: BusEvent) -> None:
         """Rows of another table say what is in the documents of this one."""
@@ -576,14 +603,9 @@ class _Table:
     def _link_change(
         self, number: int, event: BusEvent, link: Link, observers: dict[MatchedObserver, None]
     ) -> None:
-        images = {Op.INSERT: "after", Op.DELETE: "before"}
-        image = None
-        if isinstance(event, Change) and event.op in images:
-            image = getattr(event, images[event.op])
-        if image is None or link.near not in image or link.far not in image:
-            for observer in list(observers):
-                observer.missed(number)
-            return
+        image = _linked(event, link)
+        if image is None:
+            return  # they were missed
         assert isinstance(event, Change)
         key, far = str(image[link.near]), str(image[link.far])
         concerned = [each for each in self.index.holding(key) if each in observers]
@@ -596,6 +618,14 @@ class _Table:
         for observer in concerned:
             assert isinstance(observer, MatchedObserver)
             observer.linked(change)
+
+
+def _linked(event: BusEvent, link: Link) -> Mapping[str, Any] | None:
+    """The image of a link that has come or gone; None: the event does not tell."""
+    image = None
+    if isinstance(event, Change) and event.op is not Op.UPDATE:
+        image = event.after if event.op is Op.INSERT else event.before
+    return image if image is not None and link.near in image and link.far in image else None
 
 
 def _collapsed(events: list[_Event]) -> list[_Event]:

@@ -57,6 +57,19 @@ class RowIndex(Generic[T]):
         for key in held:
             self.hold(key, observer)
 
+    def least_crowded(self, alternatives: Iterable[frozenset[Entry]]) -> frozenset[Entry] | None:
+        """Of several sets of entries the one under which fewest observers stand already.
+
+        That is how `done = false AND owner_id = 7` comes to stand under its owner.
+        """
+
+        def crowd(entries: frozenset[Entry]) -> tuple[int, int]:
+            there = (len(self._by_value.get(each, {}).get(value, ())) for each, value in entries)
+            return max(there, default=0), len(entries)
+
+        few = (entries for entries in alternatives if len(entries) <= MOST_ENTRIES)
+        return min(few, key=crowd, default=None)
+
     def remove(self, observer: T, held: Iterable[str]) -> None:
         """Forget an observer that holds these rows."""
         self._every.pop(observer, None)

@@ -257,7 +257,8 @@ class RowObserver(Observer[T], Generic[T]):
             self.behind = min([self._missed, *(change.number for _, change in waiting)])
             return
         self._synchronising = False
-        self._index.enter(self, self.predicate.entries(), self.items)
+        entries = self._index.least_crowded(self.predicate.alternatives())
+        self._index.enter(self, entries, self.items)
         self.behind = None
         self._waiting = []
         for take, change in waiting:
@@ -367,10 +368,10 @@ class MatchedObserver(RowObserver[Document]):
         if not self.links:
             return document
         held = self.items.get(change.key)
-        if held is not None:
+        if held is not None and not isinstance(change.seen, Reading):
             links = {name: held.fragments[name] for _, _, _, name in self.links}
             return document.joined(Document(document.collection, document.id, links))
-        if not change.is_new:
+        if not change.is_new:  # what was read may also be newer than the links that are known
             raise Undecided(f"the links of {change.key}")
         return document.updated({name: [] for _, _, _, name in self.links})
 

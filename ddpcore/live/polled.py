@@ -50,12 +50,15 @@ class PolledObserver(Observer[Document]):
 
     def stop(self) -> None:
         """Ask nothing more."""
+        self._pending.clear()
         if self._running is not None:
             self._running.cancel()
 
     def notice(self, number: int, event: BusEvent) -> None:
         """Something changed."""
-        if isinstance(event, Change) and self._shows(event):
+        if isinstance(event, Gap):
+            self._snapshot = None  # the database may have been put back to an earlier state
+        elif self._shows(event):
             return
         self._pending.append(Pending(number, event))
         if self.behind is None:

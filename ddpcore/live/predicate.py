@@ -78,6 +78,11 @@ class Predicate(ABC):
         """
         return None
 
+    def alternatives(self) -> list[frozenset[Entry]]:
+        """All that `entries` could be: an index takes those that fewest others stand under."""
+        entries = self.entries()
+        return [] if entries is None else [entries]
+
     def key_queries(self) -> Iterator[KeyQuery]:
         """The sets of related keys that it needs."""
         return iter(())
@@ -323,8 +328,11 @@ class And(_Several):
 
     def entries(self) -> frozenset[Entry] | None:
         """Those of the part that has fewest."""
-        known = [entries for part in self.parts if (entries := part.entries()) is not None]
-        return min(known, key=len, default=None)
+        return min(self.alternatives(), key=len, default=None)
+
+    def alternatives(self) -> list[frozenset[Entry]]:
+        """Those of each part."""
+        return [entries for part in self.parts for entries in part.alternatives()]
 
 
 class Or(_Several):

@@ -26,6 +26,7 @@ def shell(project):
 
 def test_one_statement_more_for_each_change(shell):
     shell(
+        "Book.objects.create(title='the process asks for its rights once', author=a)\n"
         "with counted() as q: book = Book.objects.create(title='t', author=a)\n"
         "assert len(q) == 2 and len(q.notifies) == 1, list(q)\n"
         "with counted() as q: book.title = 'u'; book.save()\n"

@@ -116,6 +116,11 @@ async def test_the_page_on_plain_python_runs() -> None:
     assert (await client.get("ready"))["subs"] == ["4"]
     changed = await client.get("changed")
     assert (changed["fields"], changed["cleared"]) == ({"ticks": 1}, ["note"])
+    client.tell(msg="sub", id="5", name="notesAbout", params=["emma", "tea"])
+    assert (await client.get("ready"))["subs"] == ["5"]
+    for text in ("coffee", "tea for two"):
+        client.tell(msg="method", id=text, method="write", params=["emma", text])
+    assert (await client.get("added"))["fields"] == {"author": "emma", "text": "tea for two"}
     await server.stop()
 
 

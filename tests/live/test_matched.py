@@ -3,168 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from memory_client import turns
-from memory_database import COLUMNS, TOPICS, MemoryDatabase, Rows
+from memory_database import TOPICS
+from memory_world import World
 
-from ddpcore import Document
-from ddpcore.live import observer as observer_module
-from ddpcore.live.crossbar import Crossbar
-from ddpcore.live.document import Step
-
-EVERYTHING = ("constant", True)
-
-
-class Watcher:
-    """Holds what it was told, and complains of what never was.
-
-    For each row the states that it is shown must be states that there were, in that order.
-    """
-
-    def __init__(self, database: MemoryDatabase, query: Rows, log: list[Any] | None = None) -> None:
-        self.database = database
-        self.query = query
-        self.log: list[Any] = [] if log is None else log
-        self.documents: dict[str, Document] = {}
-        self.complaints: list[str] = []
-        self.handle: Any = None
-        self.during: Callable[[], Any] = lambda: None
-        self._since = len(database.points) - 1
-        self._reached: dict[str, int] = {}
-        self._expected: list[dict[str, Any]] = []
-
-    def take(self, step: Step) -> None:
-        document = step.document
-        if self.documents.get(document.id) is not step.before:
-            self.complaints.append(f"{step} does not follow {self.documents.get(document.id)}")
-        if step.after is None:
-            del self.documents[document.id]
-        else:
-            self.documents[document.id] = step.after
-        fields = None if step.after is None else step.after.fields
-        self.log.append((document.collection, document.id, fields and fields.get("version")))
-        self._reach(document.id, 0)
-        self.during()
-
-    def _reach(self, key: str, least: int) -> None:
-        document = self.documents.get(key)
-        shown = None if document is None else document.fields
-        at = max(self._reached.get(key, self._since), least)
-        while at < len(self.database.points):
-            if self._at(at).get(key) == shown:
-                self._reached[key] = at
-                return
-            at += 1
-        self.complaints.append(f"{self.query.key}: {key} {shown} was not so at or after {at}")
-
-    def _at(self, point: int) -> dict[str, Any]:
-        for each in self.database.points[len(self._expected) : point + 1]:
-            self._expected.append(self.query.expected(each))
-        return self._expected[point]
-
-    def settle_up(self, point: int) -> None:
-        """All that there was up to a point must have been shown, or something later."""
-        for key in {key for topic, key in self.database.state} | set(self.documents):
-            self._reach(key, point)
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        return {key: document.fields for key, document in self.documents.items()}
-
-    @property
-    def keys(self) -> set[str]:
-        return set(self.documents)
-
-
-class World:
-    """A database, a crossbar over its bus, and as many watchers as wanted."""
-
-    def __init__(self, flavour: Any = "snapshots", patience: float = 30.0) -> None:
-        self.database = MemoryDatabase(flavour)
-        self.bus = self.database.bus
-        self.crossbar = Crossbar(self.bus, patience=patience)
-        self.watchers: list[Watcher] = []
-
-    async def __aenter__(self) -> Self:
-        await self.bus.start(self.crossbar.deliver)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.crossbar.stop()
-        await self.bus.stop()
-
-    async def watch(
-        self, topic: str, condition: Any = EVERYTHING, log: Any = None, **options: Any
-    ) -> Watcher:
-        query = Rows(self.database, topic, condition, **options)
-        watcher = Watcher(self.database, query, log)
-        [watcher.handle] = await self.crossbar.observe([(query, watcher.take)])
-        self.watchers.append(watcher)
-        return watcher
-
-    def watching(self, *args: Any, **options: Any) -> asyncio.Task[Watcher]:
-        return asyncio.ensure_future(self.watch(*args, **options))
-
-    def release(self, watcher: Watcher) -> None:
-        self.watchers.remove(watcher)
-        self.crossbar.release(watcher.handle)
-
-    async def fence(self) -> None:
-        """A fence, and what it promises."""
-        point, watchers = self.database.commits[-1], list(self.watchers)
-        await self.crossbar.fence()
-        for watcher in watchers:
-            if watcher in self.watchers and not watcher.handle.observer.stuck:
-                watcher.settle_up(point)
-
-    async def quiet(self) -> None:
-        """Let everything happen that is under way, deliveries and answers included."""
-        self.bus.prompt = self.database.prompt = True
-        while True:
-            self.bus.deliver()
-            for question in list(self.database.questions):
-                question.answer()
-            await turns(30)
-            if not self.bus.queue and not self.database.questions:
-                break
-        await self.fence()
-
-    def check(self) -> None:
-        """What must hold at any time."""
-        for watcher in self.watchers:
-            assert watcher.complaints == []
-        known = set(map(id, self.crossbar._observers.values()))
-        for table in self.crossbar._tables.values():
-            assert {id(observer) for observer in table.index} <= known
-            for holders in table.index._holders.values():
-                assert {id(observer) for observer in holders} <= known
-
-    def check_equal(self) -> None:
-        for watcher in self.watchers:
-            assert watcher.shown == watcher.query.expected(self.database.state)
-
-    async def check_empty(self) -> None:
-        for watcher in list(self.watchers):
-            self.release(watcher)
-        await turns(30)
-        crossbar = self.crossbar
-        assert (crossbar._observers, crossbar._tables, crossbar._polled) == ({}, {}, {})
-        assert crossbar._linked == {}
-        assert self.bus.listening == set()
-        assert self.database.questions == []
-        assert crossbar._tasks == set()
-
-
-@pytest.fixture
-def allow_retries(log_watch, monkeypatch):
-    monkeypatch.setattr(observer_module, "RETRY_FIRST", 0.0)
-    log_watch.expect("ddpcore.live", "Could not (ask|read)", required=False)
-
+from ddpcore.live import crossbar as crossbar_module
 
 # One thing at a time
 
@@ -340,13 +186,17 @@ async def test_what_cannot_be_decided_after_an_answer_is_asked_again():
         question.look()
         world.database.now("one", "2", lacks={"ref", "version"})
         await turns()
+        fence = asyncio.ensure_future(world.fence())
+        await turns()
         for each in world.database.questions:
             each.answer()
         await turns()
         [keys] = [each for each in world.crossbar._observers.values() if each.name == "one"]
         assert keys.asking
+        assert not fence.done()
         await world.quiet()
         assert not keys.asking
+        await fence
         world.check_equal()
 
 
@@ -480,9 +330,10 @@ async def test_rows_that_cannot_be_read_have_everything_asked_again(problem, exp
         assert watcher.keys == {"1"}
 
 
-async def test_rows_that_are_not_read_in_time_have_everything_asked_again(expect_log):
+async def test_rows_that_are_not_read_in_time_have_everything_asked_again(expect_log, monkeypatch):
+    monkeypatch.setattr(crossbar_module, "READ_PATIENCE", 0.0)
     expect_log("ddpcore.live", "Could not read changed rows of two")
-    async with World(patience=0.01) as world:
+    async with World() as world:
         watcher = await world.watch("two")
         world.database.prompt = False
         world.database.now("two", "1", lacks=None)
@@ -591,161 +442,87 @@ async def test_a_row_that_refers_to_itself_is_judged_by_what_it_is_now():
         assert watcher.complaints == []
 
 
-# Any schedule
+# In between: what was asked for is not answered, and something else happens
 
 
-def conditions(depth: int) -> st.SearchStrategy[Any]:
-    values = st.frozensets(st.integers(0, 2), max_size=2)
-    plain = st.one_of(
-        st.tuples(st.just("equals"), st.sampled_from(COLUMNS), values),
-        st.tuples(st.just("above"), st.sampled_from(("owner", "grade")), st.integers(0, 1)),
-        st.tuples(st.just("null"), st.sampled_from(COLUMNS)),
-        st.tuples(st.just("constant"), st.sampled_from((True, False, None))),
-    )
-    if depth:
-        within = st.tuples(st.just("within"), conditions(depth - 1), st.booleans())
-        plain = st.one_of(within, within, plain)
-    return st.recursive(
-        plain,
-        lambda parts: st.one_of(
-            st.tuples(st.just("not"), parts),
-            st.tuples(st.sampled_from(("and", "or", "xor")), parts, parts),
-        ),
-        max_leaves=3,
-    )
+MINE = ("equals", "owner", frozenset({1}))
 
 
-small = st.one_of(st.none(), st.integers(0, 2))
-topics = st.sampled_from(TOPICS)
-writes = st.tuples(
-    topics,
-    st.sampled_from("012"),
-    st.one_of(st.none(), st.fixed_dictionaries(dict.fromkeys(COLUMNS, small))),
-    st.one_of(
-        st.just(()), st.just(()), st.none(), st.frozensets(st.sampled_from(COLUMNS), max_size=2)
-    ),
-)
-one_action = st.one_of(
-    st.tuples(st.just("now"), writes),
-    st.tuples(st.just("now"), writes),
-    st.tuples(st.just("write"), st.integers(0, 2), writes),
-    st.tuples(st.just("write"), st.integers(0, 2), writes),
-    st.tuples(st.just("commit"), st.integers(0, 2), st.sampled_from((False, False, True))),
-    st.tuples(st.just("commit"), st.integers(0, 2), st.just(False)),
-    st.tuples(st.just("rollback"), st.integers(0, 2)),
-    st.tuples(st.just("deliver"), st.integers(1, 4)),
-    st.tuples(st.just("late"), st.booleans()),
-    st.tuples(st.just("slow"), st.booleans()),
-    st.tuples(st.just("look"), st.integers(0, 3)),
-    st.tuples(st.just("answer"), st.integers(0, 3)),
-    st.tuples(st.just("answer"), st.integers(0, 3)),
-    st.tuples(st.just("fail"), st.integers(0, 3), st.sampled_from((OSError, TimeoutError, asyncio.CancelledError))),
-    st.tuples(st.just("lose"), st.sampled_from((None, *TOPICS)), st.integers(0, 3)),
-    st.tuples(st.just("watch"), st.integers(0, 3)),
-    st.tuples(st.just("watch"), st.integers(0, 3)),
-    st.tuples(st.just("release"), st.integers(0, 3)),
-    st.tuples(st.just("cancel"), st.integers(0, 3)),
-    st.tuples(st.just("fence")),
-)  # fmt: skip
-queries = st.lists(
-    st.tuples(
-        topics,
-        conditions(2),
-        st.sampled_from(
-            (("version", *COLUMNS), ("version", "owner"), ("owner",), ("grade", "tags"))
-        ),
-    ),
-    min_size=1,
-    max_size=4,
-).map(lambda queries: [each for each in queries if each[0] != "one" or "tags" not in each[2]])
-schedules = st.tuples(
-    st.booleans(),
-    st.booleans(),
-    st.lists(st.tuples(st.sampled_from((0, 1, 3, 20, 20)), one_action), max_size=50),
-)
+async def with_a_friend(world: World) -> Any:
+    world.database.now("one", "1", owner=1)
+    world.database.now("two", "1", ref=1)
+    watcher = await world.watch("two", ("within", MINE, True))
+    assert watcher.keys == {"1"}
+    world.bus.prompt = world.database.prompt = False
+    return watcher
 
 
-@pytest.mark.usefixtures("allow_retries")
-@given(st.sampled_from(("snapshots", "snapshots", "xids", "keys")), queries, schedules)
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-def test_once_quiet_every_watcher_equals_the_table(log_watch, flavour, queries, schedule):
-    log_watch.unexpected.clear()
-    asyncio.run(live_through(flavour, queries, schedule))
-    assert log_watch.unexpected == []
+async def the_friend_is_lost(world: World) -> None:
+    """A friend no more; but the word of it is lost, and the set of friends is asked for again."""
+    world.database.now("one", "1", owner=2)
+    world.bus.lose("one", 1)
+    world.bus.deliver()
+    await turns()
 
 
-async def live_through(flavour, queries, schedule):
-    late, slow, schedule = schedule
-    async with World(flavour, patience=1.0) as world:
-        database, bus = world.database, world.bus
-        for topic in TOPICS:
-            for key in "012":
-                database.now(topic, key, owner=int(key), grade=1, ref=int(key))
-        for topic, condition, fields in queries:
-            await world.watch(topic, condition, fields=fields)
-        bus.prompt, database.prompt = not late, not slow
-        transactions: dict[int, Any] = {}
-        waiting: list[asyncio.Task[Any]] = []
-        fences: list[asyncio.Task[Any]] = []
-        cancelled = []
+async def nobody_is_judged_by_the_keys_of_then(world: World, watcher: Any) -> None:
+    for question in list(world.database.questions):
+        if question.what != "keys one":
+            question.answer()
+    await turns()
+    world.database.now("two", "1", ref=1, grade=1)
+    world.bus.deliver()
+    await turns()
+    assert any(each.what == "keys one" for each in world.database.questions)
+    await world.quiet()
+    assert watcher.complaints == []
+    world.check_equal()
 
-        def pick(number: int, among: Any) -> Any:
-            return among[number % len(among)] if among else None
 
-        for pause, (name, *rest) in schedule:
-            match name:
-                case "now":
-                    transaction = database.begin()
-                    database.write(transaction, *rest[0])
-                    database.commit(transaction)
-                case "write":
-                    slot, write = rest
-                    if slot not in transactions:
-                        transactions[slot] = database.begin()
-                    database.write(transactions[slot], *write)
-                case "commit" if rest[0] in transactions:
-                    database.commit(transactions.pop(rest[0]), rest[1])
-                case "rollback" if rest[0] in transactions:
-                    database.rollback(transactions.pop(rest[0]))
-                case "deliver":
-                    bus.deliver(rest[0])
-                case "late":
-                    bus.prompt = not rest[0]
-                    if bus.prompt:
-                        bus.deliver()
-                case "slow":
-                    database.prompt = not rest[0]
-                case "look" if database.questions:
-                    pick(rest[0], database.questions).look()
-                case "answer" if database.questions:
-                    pick(rest[0], database.questions).answer()
-                case "fail" if database.questions:
-                    pick(rest[0], database.questions).fail(rest[1]())
-                case "lose":
-                    bus.lose(*rest)
-                case "watch" if queries:
-                    topic, condition, fields = pick(rest[0], queries)
-                    waiting.append(world.watching(topic, condition, fields=fields))
-                case "release" if world.watchers:
-                    world.release(pick(rest[0], world.watchers))
-                case "cancel" if waiting:
-                    cancelled.append(pick(rest[0], waiting))
-                    cancelled[-1].cancel()
-                case "fence":
-                    fences.append(asyncio.ensure_future(world.fence()))
-            await turns(pause)
-            world.check()
-        for transaction in transactions.values():
-            database.rollback(transaction)
+@pytest.mark.parametrize("answered", [None, 0, 1])
+async def test_a_result_waits_for_all_keys_that_are_asked_for(answered):
+    """The rows of which the condition is true, and those of which it is unknown."""
+    async with World() as world:
+        watcher = await with_a_friend(world)
+        await the_friend_is_lost(world)
+        assert [each.what for each in world.database.questions] == ["keys one", "keys one"]
+        if answered is not None:
+            world.database.questions[answered].answer()
+            await turns()
+        await nobody_is_judged_by_the_keys_of_then(world, watcher)
+
+
+async def test_a_result_is_not_the_last_word_if_keys_were_missed_meanwhile():
+    async with World() as world:
+        watcher = await with_a_friend(world)
+        world.bus.lose("two", 0)
+        world.bus.deliver()
+        await turns()
+        [question] = world.database.questions
+        question.look()
+        await the_friend_is_lost(world)
+        await nobody_is_judged_by_the_keys_of_then(world, watcher)
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+async def test_a_fence_waits_for_what_an_answer_does_not_show(is_shown):
+    async with World() as world:
+        watcher = await world.watch("two")
+        world.database.prompt = False
+        world.bus.lose("two", 0)
+        await turns()
+        [question] = world.database.questions
+        if not is_shown:
+            question.look()
+        world.database.now("two", "1")
+        await turns()
+        fence = asyncio.ensure_future(world.fence())
+        await turns()
+        world.bus.lose("two", 0)  # asked once more, whatever the answer
+        await turns()
+        question.answer()
+        await turns()
+        assert fence.done() == is_shown == (watcher.keys == {"1"})
         await world.quiet()
-        await asyncio.gather(*fences)
-        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
-            assert isinstance(outcome, Watcher | OSError | TimeoutError | asyncio.CancelledError)
-        await world.quiet()
-        world.check()
-        world.check_equal()
-        await world.check_empty()
+        await fence
+        assert watcher.complaints == []

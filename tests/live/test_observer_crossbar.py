@@ -28,6 +28,7 @@ class Table:
         self.bus = Bus()
         self.fetches = 0
         self.failures = 0
+        self.cancelled = False
         self.gate: asyncio.Event | None = None
 
     async def write(self, topic: str, key: str, value: int | None) -> None:
@@ -43,6 +44,9 @@ class Table:
         self.fetches += 1
         if self.gate is not None:
             await self.gate.wait()
+        if self.cancelled:
+            self.cancelled = False
+            raise asyncio.CancelledError
         if self.failures:
             self.failures -= 1
             raise OSError("the database is away")
@@ -340,6 +344,16 @@ async def test_a_failed_first_fetch_reaches_everybody_and_frees_everything():
         await world.watch("t")
 
 
+async def test_a_first_fetch_that_is_cancelled_is_a_failure_of_its_own():
+    """Who waits for the result has not been cancelled."""
+    async with World() as world:
+        world.table.cancelled = True
+        with pytest.raises(DDPError):
+            await world.watch("a")
+        assert world.crossbar.observers == 0
+        await world.watch("a")
+
+
 async def test_one_failing_query_of_several_leaves_the_others_unwatched():
     class Wrong(Query):
         key = property(lambda _: [])  # type: ignore[assignment]
@@ -434,6 +448,24 @@ async def test_settled_does_not_wait_for_who_has_left():
         await turns()
         world.release(0)
         await settled
+
+
+async def test_a_fence_does_not_wait_for_who_left_in_the_act():
+    """While one of two changes was dealt with; the other one concerns nobody any more."""
+    async with World() as world:
+        watcher = await world.watch("t")
+        [(_, _, handle)] = world.watching
+        handle.take = lambda step: (watcher.take(step), world.crossbar.release(handle))
+        world.table.gate = asyncio.Event()
+        await world.table.write("t", "1", 1)
+        await turns()
+        await world.table.write("t", "2", 2)
+        world.table.gate.set()
+        await turns()
+        fence = asyncio.ensure_future(world.crossbar.fence([handle]))
+        await turns()
+        assert fence.done()
+        await fence
 
 
 async def test_settled_with_nothing_to_do_returns_at_once():

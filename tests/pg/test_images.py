@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -15,7 +17,16 @@ import pytest
 from psycopg2 import sql
 
 from ddpcore.bus import Change, Gap, Op
-from ddpcore_pg.images import Column, Source, announce_sql
+from ddpcore_pg.images import (
+    MAX_KEYS,
+    MAX_ROWS,
+    MAX_SIZE,
+    Column,
+    RowSet,
+    Source,
+    announce_row_sql,
+    announce_sql,
+)
 from ddpcore_pg.payload import MAX_CHANGE, Assembler, channel
 
 from .conftest import Place
@@ -124,6 +135,12 @@ STRANGE = (
         ("text", "jsonb", "'{\"b\": 1.10, \"a\": null}'", '{"a": null, "b": 1.10}'),
         ("text", "jsonb", "'null'", "null"),
         ("hex", "bytea", "'\\x00ff10'", "00ff10"),
+        ("float", "double precision", "0.1::float8 + 0.2", "x3fd3333333333334"),
+        ("float", "double precision", "'-0'", "x8000000000000000"),
+        ("float", "double precision", "'-Infinity'", "xfff0000000000000"),
+        ("float", "real", "0.1", "0.1"),
+        ("float", "numeric", "0.10", "0.10"),
+        ("float", "text", "'much'", "much"),
         ("epoch", "interval", "make_interval(days => -2, hours => 3, secs => 0.000001)", "-161999.999999"),
         ("epoch", "interval", "'1 month -30 days'", "months"),
         ("epoch", "interval", "'-2 years'", "months"),
@@ -136,10 +153,17 @@ def test_every_kind(
     assert image(place, kind, definition, value, settings) == expected
 
 
-@pytest.mark.parametrize("kind", ["plain", "text", "hex", "epoch"])
+@pytest.mark.parametrize("digits", [-15, 0, 3])
+def test_floats_lose_no_digits(place: Place, digits: int) -> None:
+    settings = f"SET extra_float_digits = {digits}"
+    found = image(place, "float", "double precision", "pi()", settings)
+    assert found == "x" + struct.pack("!d", math.pi).hex()
+
+
+@pytest.mark.parametrize("kind", ["plain", "text", "hex", "epoch", "float"])
 def test_null(place: Place, kind: str) -> None:
-    types = {"plain": "text", "text": "numeric", "hex": "bytea", "epoch": "interval"}
-    assert image(place, kind, types[kind], "NULL") is None
+    types = {"hex": "bytea", "epoch": "interval", "float": "float8"}
+    assert image(place, kind, types.get(kind, "text"), "NULL") is None
 
 
 @pytest.mark.parametrize(
@@ -253,28 +277,65 @@ def test_the_number_is_that_of_the_transaction(books: Ear, writer: Any) -> None:
 def test_small_rows_share_a_payload(books: Ear, writer: Any) -> None:
     writer.execute("INSERT INTO shop_book (title) SELECT 'x' || n FROM generate_series(1, 500) n")
     writer.execute(*announce_sql((BOOK, Op.INSERT, "true", [])))
+    assert writer.rowcount <= 10
     writer.connection.commit()
-    payloads = books.payloads()
-    assert len(payloads) <= 10
-    found = [event for heard in payloads for event in Assembler().put(*heard)]
-    assert {each.after["title"] for each in found} == {f"x{n}" for n in range(1, 501)}
+    found = books.told()
+    assert {each[2]["title"] for each in found} == {f"x{n}" for n in range(1, 501)}
     assert len(found) == 500
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "日", "😀", '"', "\\", "\n"])
 @pytest.mark.parametrize("length", [1, 950, 1890, 1900, 3800, 3950, 7800, 7850, 7900, 7950, 30_000])
 def test_any_length(books: Ear, writer: Any, letter: str, length: int) -> None:
-    for more in range(0, 100, 9):
-        writer.execute(
-            "INSERT INTO shop_book (title) VALUES (repeat(%s, %s))", [letter, length + more]
-        )
-        writer.execute(*announce_sql((BOOK, Op.INSERT, "t.id = lastval()", [])))
-    writer.execute(*announce_sql((BOOK, Op.UPDATE, "true", [])))
-    writer.connection.commit()
-    sizes = [len(each.after["title"]) for each in books.changes() if isinstance(each, Change)]
     expected = [length + more for more in range(0, 100, 9)]
-    assert sizes[: len(expected)] == expected
-    assert sorted(sizes[len(expected) :]) == expected
+    for each in expected:
+        writer.execute("INSERT INTO shop_book (title) VALUES (repeat(%s, %s))", [letter, each])
+        writer.execute(*announce_sql((BOOK, Op.INSERT, "t.id = lastval()", [])))
+    few = (BOOK, Op.UPDATE, "t.id IN (1, 2)", [])
+    writer.execute(*announce_sql(few, few))
+    assert writer.rowcount <= 2 * (1 + MAX_SIZE // 1900)
+    writer.connection.commit()
+    heard = books.told()
+    assert [len(row["title"]) for _, _, row in heard[: len(expected)]] == expected
+    assert [key for _, key, _ in heard[len(expected) :]] == ["1", "2"] * 2
+    for _, key, row in heard[len(expected) :]:
+        # Together they may be too large for images.
+        if row is None:
+            assert 2 * length * len(letter.encode()) > MAX_SIZE - 1000
+        else:
+            assert len(row["title"]) == expected[int(key) - 1]
+
+
+@pytest.mark.parametrize("op", [Op.INSERT, Op.DELETE])
+def test_large_sets_send_keys(books: Ear, writer: Any, op: Op) -> None:
+    writer.execute(
+        "INSERT INTO shop_book (title) SELECT repeat('x', 100) FROM generate_series(1, 5000) n"
+    )
+    writer.execute(*announce_sql((BOOK, op, "true", [])))
+    assert writer.rowcount <= 10
+    writer.connection.commit()
+    heard = books.told()
+    assert {each[1] for each in heard} == {str(n) for n in range(1, 5001)}
+    assert {(each[0], each[2]) for each in heard} == {(op.value, None)}
+
+
+def test_larger_sets_send_a_reset(place: Place, writer: Any) -> None:
+    place.execute("CREATE TABLE one (it text PRIMARY KEY)")
+    ear = Ear(place.dsn, "a.one")
+    one = Source("a.one", "one", "it", (Column("it"),))
+    writer.execute("INSERT INTO one SELECT n::text FROM generate_series(1, %s) n", [MAX_ROWS + 1])
+    short, long = "length(it) < 9", "length(it) > 9"
+    writer.execute(*announce_sql((one, Op.DELETE, short, []), (one, Op.UPDATE, "it = '7'", [])))
+    writer.execute("INSERT INTO one SELECT repeat('x', 999) || n FROM generate_series(1, 70) n")
+    writer.execute(*announce_sql((one, Op.INSERT, long, [])))
+    writer.execute("DELETE FROM one WHERE it LIKE '%x70'")
+    writer.execute(*announce_sql((one, Op.INSERT, long, [])))
+    writer.connection.commit()
+    heard = ear.told()
+    assert heard[:3] == [("r", None, None), ("u", "7", {"it": "7"}), ("r", None, None)]
+    assert len(heard) == 3 + 69
+    assert 69 * 1005 < MAX_KEYS < 70 * 1005
+    ear.connection.close()
 
 
 def test_what_is_too_large_goes_without_image(books: Ear, writer: Any) -> None:
@@ -282,11 +343,29 @@ def test_what_is_too_large_goes_without_image(books: Ear, writer: Any) -> None:
         "INSERT INTO shop_book (title) VALUES (repeat('x', %s)), (repeat('é', %s))",
         [MAX_CHANGE, MAX_CHANGE // 2 - 100],
     )
-    writer.execute(*announce_sql((BOOK, Op.INSERT, "true", [])))
+    for key in (1, 2):
+        writer.execute(*announce_sql((BOOK, Op.INSERT, "t.id = %s", [key])))
     writer.connection.commit()
-    large, fits = sorted(books.told(), key=lambda each: each[1])
+    large, fits = books.told()
     assert large == ("i", "1", None)
     assert len(fits[2]["title"]) == MAX_CHANGE // 2 - 100
+
+
+@pytest.mark.parametrize("letter", ["x", "😀"])
+@pytest.mark.parametrize("op", [Op.INSERT, Op.UPDATE, Op.DELETE])
+def test_one_row(books: Ear, writer: Any, op: Op, letter: str) -> None:
+    for length in (1, 1800, 7700, 7900):
+        writer.execute("INSERT INTO shop_book (title) VALUES (repeat(%s, %s))", [letter, length])
+        row = RowSet(BOOK, op, "t.id = lastval() AND %s", [True])
+        writer.execute(*announce_row_sql(row))
+        fits = length * len(letter.encode()) < 7800
+        assert writer.fetchall() == [("" if fits else None,)]
+        writer.connection.commit()
+        assert len(books.told()) == fits
+    writer.execute(*announce_row_sql(RowSet(BOOK, op, "false")))
+    assert writer.fetchall() == []
+    with pytest.raises(ValueError, match="Name a row"):
+        announce_row_sql(RowSet(BOOK, Op.RESET, "true"))
 
 
 def test_hundreds_of_columns(place: Place, writer: Any) -> None:
@@ -358,7 +437,8 @@ def test_an_older_value_is_never_announced_last(place: Place, books: Ear) -> Non
     assert [each[2]["title"] for each in books.told()] == ["one", "two"]
 
 
-def test_the_value_is_the_one_after_waiting(place: Place, books: Ear) -> None:
+@pytest.mark.parametrize("one", [True, False])
+def test_the_value_is_the_one_after_waiting(place: Place, books: Ear, one: bool) -> None:
     place.execute("INSERT INTO shop_book (title) VALUES ('one'), ('gone')")
     writer, teller = psycopg2.connect(place.dsn), psycopg2.connect(place.dsn)
     with writer.cursor() as first, teller.cursor() as second:
@@ -366,7 +446,8 @@ def test_the_value_is_the_one_after_waiting(place: Place, books: Ear) -> None:
         first.execute("DELETE FROM shop_book WHERE id = 2")
 
         def tell() -> None:
-            second.execute(*announce_sql((BOOK, Op.UPDATE, "t.id IN (1, 2)", [])))
+            rows = RowSet(BOOK, Op.UPDATE, "t.id IN (1, 2)")
+            second.execute(*(announce_row_sql if one else announce_sql)(rows))
             teller.commit()
 
         thread = threading.Thread(target=tell)
@@ -377,3 +458,18 @@ def test_the_value_is_the_one_after_waiting(place: Place, books: Ear) -> None:
     writer.close()
     teller.close()
     assert [each[1:] for each in books.told()] == [("1", {"id": 1, "title": "two", "price": None})]
+
+
+def test_without_a_lock_nobody_waits(place: Place, books: Ear) -> None:
+    place.execute("INSERT INTO shop_book (title) VALUES ('one')")
+    other, teller = psycopg2.connect(place.dsn), psycopg2.connect(place.dsn)
+    with other.cursor() as first, teller.cursor() as second:
+        first.execute("UPDATE shop_book SET title = 'two' WHERE id = 1")
+        second.execute("SET lock_timeout = '1ms'")
+        rows = RowSet(BOOK, Op.UPDATE, "t.id = 1", lock=False)
+        second.execute(*announce_row_sql(rows))
+        second.execute(*announce_sql(rows))
+        teller.commit()
+    other.close()
+    teller.close()
+    assert [each[2]["title"] for each in books.told()] == ["one", "one"]

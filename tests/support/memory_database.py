@@ -186,22 +186,29 @@ class MemoryDatabase:
 
     Attributes:
         state: What is committed.
-        points: All states that there were, one per statement, in the order of the commits.
+        whole: Whether nobody ever sees half of a transaction: its events are delivered together.
+        points: All states that there were, in the order of the commits: one per statement, or, if
+            transactions are whole, one per commit.
         commits: The places in `points` at which a transaction ended.
         prompt: Whether questions are answered at once.
         questions: Those that are not answered.
         asked: What was asked, ever.
+        constrained: Whether a commit fails that would leave a `LINK` to no row of "two".
+        failures: How many questions have had no answer, as those know who asked.
     """
 
-    def __init__(self, flavour: Flavour = "snapshots") -> None:
+    def __init__(self, flavour: Flavour = "snapshots", whole: bool = False) -> None:
         self.flavour = flavour
+        self.whole = whole
         self.state: State = {}
         self.points: list[State] = [self.state]
         self.commits = [0]
-        self.bus = LateBus()
+        self.bus = LateBus(whole)
         self.prompt = True
         self.questions: list[Question] = []
         self.asked: list[str] = []
+        self.failures = 0
+        self.constrained = False
         self.tables = {topic: MemoryTable(self, topic) for topic in TOPICS}
         self._running: dict[int, Transaction] = {}
         self._locks: dict[tuple[str, str], Transaction] = {}
@@ -265,6 +272,8 @@ class MemoryDatabase:
     def commit(self, transaction: Transaction, reset: bool = False) -> None:
         """End a transaction; `reset`: its tables are named, its rows are not."""
         self._end(transaction)
+        if self.constrained and self._dangles(transaction):
+            return
         for change, after in transaction.statements:
             state = dict(self.state)
             if after is None:
@@ -272,7 +281,10 @@ class MemoryDatabase:
             else:
                 state[change.topic, str(change.key)] = after
             self.state = state
-            self.points.append(state)
+            if not self.whole:
+                self.points.append(state)
+        if self.whole:
+            self.points.append(self.state)
         self.commits.append(len(self.points) - 1)
         changes = [change for change, _ in transaction.statements]
         if reset:
@@ -280,6 +292,12 @@ class MemoryDatabase:
             xid = None if self.flavour == "keys" else transaction.xid
             changes = [Change(topic, Op.RESET, xid=xid) for topic in topics]
         self.bus.announce(changes)
+
+    def _dangles(self, transaction: Transaction) -> bool:
+        state = {**self.state, **transaction.writes}
+        rows = {place: row for place, row in state.items() if row is not None}
+        near = [row[LINK.near] for (topic, _), row in rows.items() if topic == LINK.topic]
+        return any(("two", str(key)) not in rows for key in near)
 
     def rollback(self, transaction: Transaction) -> None:
         self._end(transaction)
@@ -318,6 +336,9 @@ class MemoryDatabase:
             question.answer()
         try:
             return await question.answered
+        except BaseException:
+            self.failures += 1
+            raise
         finally:
             self.questions.remove(question)
 
@@ -341,14 +362,16 @@ class LateBus(Bus):
     """Delivers in the order of the commits, but only when it is told to.
 
     Attributes:
+        whole: Whether the events of a transaction are delivered in one go, however few are wanted.
         listening: The topics.
-        queue: What waits: events, and the fences among them.
+        queue: What waits: events that come together, and the fences among them.
         prompt: Whether everything is delivered at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool = False) -> None:
+        self.whole = whole
         self.listening: set[str] = set()
-        self.queue: deque[BusEvent | asyncio.Future[None]] = deque()
+        self.queue: deque[list[BusEvent] | asyncio.Future[None]] = deque()
         self.prompt = True
         self._deliver: Callable[[BusEvent], None] = lambda _: None
 
@@ -370,7 +393,8 @@ class LateBus(Bus):
         self.announce([change])
 
     def announce(self, changes: Collection[Change]) -> None:
-        self.queue.extend(change for change in changes if change.topic in self.listening)
+        wanted: list[BusEvent] = [each for each in changes if each.topic in self.listening]
+        self.queue.extend([wanted] if self.whole else [[each] for each in wanted])
         if self.prompt:
             self.deliver()
 
@@ -382,25 +406,31 @@ class LateBus(Bus):
         await reached
 
     def deliver(self, most: int | None = None) -> None:
-        """Deliver what waits, or so many of it."""
+        """Deliver what waits, or so many events or transactions of it."""
         for _ in range(len(self.queue) if most is None else min(most, len(self.queue))):
             first = self.queue.popleft()
             if isinstance(first, asyncio.Future):
                 if not first.done():
                     first.set_result(None)
             else:
-                self._deliver(first)
+                for event in first:
+                    self._deliver(event)
 
     def lose(self, topic: str | None, most: int) -> None:
         """Lose the first events that wait, of a topic or of all; a `Gap` tells of it."""
         lost = 0
-        kept: deque[BusEvent | asyncio.Future[None]] = deque([Gap(topic)])
+        kept: deque[list[BusEvent] | asyncio.Future[None]] = deque([[Gap(topic)]])
         for each in self.queue:
-            of_topic = isinstance(each, Change | Gap) and topic in {None, each.topic}
-            if of_topic and isinstance(each, Change) and lost < most:
-                lost += 1
-            else:
+            if isinstance(each, asyncio.Future):
                 kept.append(each)
+                continue
+            left = []
+            for event in each:
+                if isinstance(event, Change) and topic in {None, event.topic} and lost < most:
+                    lost += 1
+                else:
+                    left.append(event)
+            kept.append(left)
         self.queue = kept
         if self.prompt:
             self.deliver()

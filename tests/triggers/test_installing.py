@@ -61,6 +61,16 @@ ALL = {
 }
 
 
+# The word of an older version.
+STALE = """
+DO $$ BEGIN EXECUTE (
+    SELECT format('COMMENT ON FUNCTION %s IS %L', tgfoid::regprocedure,
+        'ddpcore announces changes of triggersite.book (0)')
+    FROM pg_trigger WHERE tgname = 'ddpcore_insert' AND tgrelid = 'triggersite_book'::regclass
+); END $$
+"""
+
+
 def test_migrate_installs_them(project):
     assert tables(project) == ALL
 
@@ -81,6 +91,10 @@ def test_status_install_remove(project):
     assert re.search(r"triggersite.Shown +absent +There is no table", said)
     assert manage(project, "ddp_triggers", "install")[0] == 0
     rows(project, "ALTER TABLE triggersite_book DISABLE TRIGGER ddpcore_update")
+    said = manage(project, "ddp_triggers", "status")[1]
+    assert re.search(r"triggersite.Book +missing +The trigger for UPDATE is disabled", said)
+    rows(project, "ALTER TABLE triggersite_book ENABLE TRIGGER ddpcore_update")
+    rows(project, STALE)
     assert re.search(r"triggersite.Book +stale", manage(project, "ddp_triggers", "status")[1])
     rows(project, "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
     code, said = manage(project, "ddp_triggers", "remove")
@@ -179,9 +193,13 @@ def test_checks_ask_the_database_only_when_told_to(project):
     assert said.count("ddpcore.W002") == len(ALL)
     assert "ddp_triggers install" in said
     manage(project, "ddp_triggers", "install")
-    rows(project, "ALTER TABLE triggersite_book DISABLE TRIGGER ddpcore_update")
+    rows(project, STALE)
     said = manage(project, "check", "--database", "default")[1]
     assert said.count("ddpcore.W00") == said.count("ddpcore.W003") == 1
+    rows(project, "ALTER TABLE triggersite_book DISABLE TRIGGER ddpcore_update")
+    said = manage(project, "check", "--database", "default")[1]
+    assert said.count("ddpcore.W00") == said.count("ddpcore.W002") == 1
+    assert "The trigger for UPDATE is disabled." in said
 
 
 def test_a_view_cannot_have_them(project):
@@ -216,9 +234,9 @@ def test_a_capture_that_does_not_exist(project):
 
 
 def test_without_its_triggers_a_project_is_not_served(project):
+    rows(project, STALE)
+    project.serve().end()  # all is seen
     rows(project, "DROP TRIGGER ddpcore_insert ON triggersite_book")
-    project.serve().end()  # stale: the rest is seen
-    manage(project, "ddp_triggers", "remove")
     done = subprocess.run(
         [sys.executable, "-m", "ddpcore", "serve", "--settings", "triggersite.settings"],
         env=project.env,

@@ -32,7 +32,7 @@ if _url.startswith("postgres"):
     # The same database in the sessions of somebody with other habits.
     _foreign = (
         "-c DateStyle=SQL,DMY -c IntervalStyle=iso_8601 -c bytea_output=escape"
-        " -c extra_float_digits=3 -c xmlbinary=hex"
+        " -c extra_float_digits=-15 -c xmlbinary=hex"
     )
     DATABASES = {"default": _postgres, "foreign": _postgres | {"OPTIONS": {"options": _foreign}}}
 else:

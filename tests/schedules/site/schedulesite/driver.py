@@ -90,7 +90,7 @@ def documents(description, user_id):
                 fields[count] = getattr(row, count)
             if model == "book" and shows_tags(description):
                 links = Book.tags.through.objects.filter(book_id=row.pk).order_by("pk")
-                fields["tags_ids"] = [str(link.tag_id) for link in links]
+                fields["tags_ids"] = [str(pk) for pk in sorted(link.tag_id for link in links)]
         found[str(key)] = fields
     visible = visible_pks(model, user_id)
     if visible is not None:
