@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from memory_client import turns
-from memory_database import TOPICS
-from memory_world import World
+from memory_database import TOPICS, Keys, Rows
+from memory_world import EVERYTHING, World
 
 from ddpcore.live import crossbar as crossbar_module
+from ddpcore.live import observer as observer_module
+from ddpcore.live.predicate import Within
 
 # One thing at a time
 
@@ -526,3 +528,64 @@ async def test_a_fence_waits_for_what_an_answer_does_not_show(is_shown):
         await world.quiet()
         await fence
         assert watcher.complaints == []
+
+
+async def test_who_leaves_while_all_is_asked_again_waits_for_no_answer():
+    async with World() as world:
+        watcher = await world.watch("two")
+        world.database.prompt = False
+        world.bus.lose("two", 0)
+        await turns()
+        assert len(world.database.questions) == 1
+        world.release(watcher)
+        await turns()
+        assert world.database.questions == []
+        await world.check_empty()
+
+
+async def test_a_fence_does_not_wait_for_keys_that_cannot_be_asked_for(monkeypatch, expect_log):
+    expect_log("ddpcore.live", "Could not ask the database for one")
+    monkeypatch.setattr(observer_module, "RETRY_FIRST", 1e9)
+    monkeypatch.setattr(observer_module, "RETRY_MOST", 1e9)
+    async with World() as world:
+        await with_a_friend(world)
+        await the_friend_is_lost(world)
+        for question in list(world.database.questions):
+            question.fail(OSError())
+        world.bus.prompt = True
+        fence = asyncio.ensure_future(world.crossbar.fence())
+        await turns()
+        assert fence.done()
+
+
+async def test_a_row_that_enters_has_the_links_that_there_are():
+    async with World() as world:
+        watcher = await world.watch("two", MINE, fields=("tags",))
+        world.database.now("two", "1", owner=2)
+        world.database.now("one", "1", owner=1, grade=7)
+        world.database.now("two", "1", owner=1)
+        await world.fence()
+        assert watcher.complaints == []
+        assert watcher.shown == {"1": {"tags": ["7"]}}
+
+
+async def test_rows_that_swap_their_keys_have_both():
+    class ByOwner(Keys):
+        def item(self, key: str, row: Any) -> Any:
+            return row["owner"]
+
+    async with World() as world:
+        database = world.database
+        for key in "12":
+            database.now("one", key, owner=int(key))
+        query = Rows(database, "two")
+        query.predicate = Within("ref", ByOwner(database, "one", EVERYTHING))
+        [handle] = await world.crossbar.observe([(query, lambda _: None)])
+        [keys] = handle.observer.related
+        assert set(keys) == {1, 2}
+        transaction = database.begin()
+        database.write(transaction, "one", "1", {"owner": 2})
+        database.write(transaction, "one", "2", {"owner": 1})
+        database.commit(transaction)
+        await world.fence()
+        assert set(keys) == {1, 2}

@@ -48,6 +48,8 @@ class Watcher:
         document = step.document
         if self.documents.get(document.id) is not step.before:
             self.complaints.append(f"{step} does not follow {self.documents.get(document.id)}")
+        if step.frame is None:
+            self.complaints.append(f"{step} would not show")
         if step.after is None:
             del self.documents[document.id]
         else:
