@@ -370,14 +370,15 @@ class Crossbar:
         return rows
 
     def _deal_with(self, transaction: list[_Event], read: dict[str, _Rows | None]) -> None:
-        changes = [self._row_change(number, event, read) for number, event in transaction]
+        changes: list[RowChange | None] = []
+        for number, event in transaction:
+            for table in self._linking(event):
+                table.note_links(number, event)
+            changes.append(self._row_change(number, event, read))
         # Sets of keys first: rows are judged by what they refer to after the whole transaction.
-        # And what makes observers ask again: they are not to show a part of it before.
-        for (number, event), change in zip(transaction, changes, strict=True):
+        for change in changes:
             if change is not None:
                 self._hand_out(change, keys=True)
-            for table in self._linking(event):
-                table.links_missed(number, event)
         for (number, event), change in zip(transaction, changes, strict=True):
             if change is not None:
                 self._hand_out(change, keys=False)
@@ -587,12 +588,20 @@ class _Table:
         for observer in self.index:
             observer.missed(number)
 
-    def links_missed(self, number: int, event: BusEvent) -> None:
-        """Have asked again who lists links of which the event does not tell."""
+    def note_links(self, number: int, event: BusEvent) -> None:
+        """Note which rows have links; whoever lists links that are not told is to ask again.
+
+        Both before any row of the transaction is handed out.
+        """
         for link, observers in list(self.links.items()):
-            if link.topic == event.topic and _linked(event, link) is None:
+            if link.topic != event.topic:
+                continue
+            image = _linked(event, link)
+            if image is None:
                 for observer in list(observers):
                     observer.missed(number)
+            elif isinstance(event, Change) and event.xid is not None:
+                self.touch(str(image[link.near]), event.xid)
 
     def link_change(self, number: int, event: BusEvent) -> None:
         """Rows of another table say what is in the documents of this one."""
@@ -613,7 +622,6 @@ class _Table:
             for observer in concerned:
                 observer.missed(number)
             return
-        self.touch(key, event.xid)
         change = LinkChange(number, link, key, far, event.op is Op.INSERT, event.xid)
         for observer in concerned:
             assert isinstance(observer, MatchedObserver)

@@ -70,7 +70,9 @@ def server(database):
 def shell(database):
     project = Project(SITE, "testsite.settings", database, PGAPPNAME="writer")
     shell = project.shell()
-    shell("Author.objects.all().delete(); a = Author.objects.create(name='a', email='a@example.org')")
+    shell(
+        "Author.objects.all().delete(); a = Author.objects.create(name='a', email='a@example.org')"
+    )
     shell("book = Book.objects.create(title='0', author=a)")
     yield shell
     project.end()

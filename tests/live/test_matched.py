@@ -589,3 +589,123 @@ async def test_rows_that_swap_their_keys_have_both():
         database.commit(transaction)
         await world.fence()
         assert set(keys) == {1, 2}
+
+
+async def test_a_row_may_be_linked_before_it_is_made():
+    """Within a transaction: references are only checked at its end."""
+    async with World() as world:
+        watcher = await world.watch("two", fields=("tags",))
+        transaction = world.database.begin()
+        world.database.write(transaction, "one", "1", {"owner": 1, "grade": 7})
+        world.database.write(transaction, "two", "1", {})
+        world.database.commit(transaction)
+        await world.fence()
+        assert watcher.shown == {"1": {"tags": ["7"]}}
+
+
+async def test_a_row_that_is_made_again_has_no_links():
+    async with World() as world:
+        watcher = await world.watch("two", fields=("tags",))
+        for _ in range(2):
+            world.database.now("two", "1")
+            await world.fence()
+            assert watcher.shown == {"1": {"tags": []}}
+            world.database.delete("two", "1")
+        assert world.database.asked == ["fetch two"]
+
+
+async def test_a_row_that_is_made_unmade_and_made_in_a_transaction_is_new():
+    async with World() as world:
+        watcher = await world.watch("two", fields=("version", "tags"))
+        transaction = world.database.begin()
+        for values in ({}, None, {}, {"owner": 1}):
+            world.database.write(transaction, "two", "1", values)
+        world.database.commit(transaction)
+        await world.fence()
+        assert watcher.shown == {"1": {"version": 4, "tags": []}}
+        assert world.database.asked == ["fetch two"]
+
+
+async def test_a_transaction_is_judged_by_the_keys_at_its_end():
+    """Whatever the order of its statements."""
+    async with World(whole=True) as world:
+        watcher = await with_a_friend(world)
+        transaction = world.database.begin()
+        world.database.write(transaction, "two", "1", {"ref": 1, "grade": 1})
+        world.database.write(transaction, "one", "1", {"owner": 2})
+        world.database.commit(transaction)
+        world.bus.deliver()
+        await turns()
+        assert watcher.complaints == []
+        await world.quiet()
+        assert watcher.complaints == []
+        assert watcher.keys == set()
+
+
+async def test_a_row_and_its_links_change_together():
+    """Also where a link does not tell what it links, and the row was written before."""
+    async with World(whole=True) as world:
+        world.database.now("two", "1")
+        world.database.now("one", "1", owner=1, grade=7)
+        watcher = await world.watch("two", fields=("version", "tags"))
+        world.database.prompt = False
+        transaction = world.database.begin()
+        world.database.write(transaction, "two", "1", {})
+        world.database.write(transaction, "one", "1", {"owner": 1, "grade": 8})
+        world.database.commit(transaction)
+        await turns()
+        assert watcher.log[1:] == []
+        await world.quiet()
+        assert watcher.complaints == []
+        assert watcher.shown["1"]["tags"] == ["8"]
+
+
+async def test_a_link_that_is_changed_and_then_deleted_is_gone_as_it_was():
+    async with World() as world:
+        world.database.now("two", "1")
+        for key, grade in ("1", 7), ("2", 8):
+            world.database.now("one", key, owner=1, grade=grade)
+        watcher = await world.watch("two", fields=("tags",))
+        transaction = world.database.begin()
+        world.database.write(transaction, "one", "1", {"owner": 1, "grade": 8})
+        world.database.write(transaction, "one", "1", None)
+        world.database.commit(transaction)
+        await world.fence()
+        assert watcher.shown == {"1": {"tags": ["8"]}}
+
+
+async def test_what_was_read_once_is_not_read_again():
+    async with World() as world:
+        watcher = await world.watch("two")
+        world.bus.prompt = False
+        for owner in range(3):
+            world.database.now("two", "1", owner=owner, lacks=None)
+        for _ in range(3):
+            world.bus.deliver(1)
+            await turns()
+        assert world.database.asked == ["fetch two", "read two"]
+        assert watcher.shown["1"]["owner"] == 2
+
+
+async def test_a_row_that_was_read_before_the_first_result_is_not_newer():
+    """It was asked for before, and answered after."""
+    async with World("keys") as world:
+        await world.watch("two")
+        world.database.prompt = False
+        world.database.now("two", "1")
+        await turns()
+        [reading] = world.database.questions
+        reading.look()
+        world.bus.prompt = False
+        world.database.now("two", "1")
+        coming = world.watching("two", ("null", "owner"))
+        await turns()
+        world.database.questions[-1].answer()
+        watcher = await coming
+        assert watcher.shown["1"]["version"] == 2
+        reading.answer()
+        await turns()
+        assert watcher.complaints == []
+        await world.quiet()
+        assert watcher.complaints == []
+        world.check_equal()
