@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import time
+from contextlib import closing
 
 import psycopg2
 
@@ -20,7 +21,7 @@ def _median(times: list[float]) -> float:
 
 
 def _notifications(bench: Lab, writer) -> int:
-    with psycopg2.connect(bench.dsn) as listener:
+    with closing(psycopg2.connect(bench.dsn)) as listener:
         listener.autocommit = True
         listener.cursor().execute(f'LISTEN "{channel("shop.note")}"')
         writer("update_all", "counted")

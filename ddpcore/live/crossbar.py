@@ -476,7 +476,8 @@ class Crossbar:
             return True
         oldest = self._at
         if oldest is None and self._queue:
-            oldest = self._queue[0].number
+            # Not just the first: rows that are read anew are asked for after later events came.
+            oldest = min(event.number for event in self._queue)
         if oldest is not None and oldest <= waiter.number:
             return False
         observers = self._observers.values() if waiter.observers is None else waiter.observers
