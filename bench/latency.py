@@ -27,7 +27,8 @@ async def _run(bench: Lab) -> None:
         ("matched", ("Notes", [0]), ("commits", "note", "text", note)),
         ("matched through joins: the row", ("BooksOf", ["a@example.org"]),
          ("commits", "book", "title", book)),
-        ("matched through joins: the related row (at most every 50 ms)", ("BooksOf", ["b@example.org"]),
+        ("matched through joins: the related row (at most every 50 ms)",
+         ("BooksOf", ["b@example.org"]),
          ("move", author, ["b@example.org", "a@example.org"])),
         ("polled (at most every 50 ms)", ("FirstNotes", [10]), ("commits", "note", "text", note)),
     ]  # fmt: skip
