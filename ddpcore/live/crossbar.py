@@ -79,6 +79,7 @@ class Crossbar:
         self._listen_lock = asyncio.Lock()
         self._queue: list[_Event] = []
         self._at: int | None = None  # the oldest event that is being dealt with
+        self._since: int | None = None  # the oldest of those that are dealt with as one
         self._ticks = 0
         self._waiting: list[_Waiter] = []
         self._pump: asyncio.Task[None] | None = None
@@ -289,8 +290,10 @@ class Crossbar:
                 self._at = min(event.number for event in self._queue)
                 self._queue = []
                 rows = await self._read_rows(events)
+                # What is read is as new as the last event: none is dealt with before all are.
+                self._since = self._at if rows else None
                 for place, transaction in enumerate(_transactions(events)):
-                    self._at = transaction[0].number
+                    self._at = self._number(transaction[0].number)
                     self._deal_with(transaction, rows)
                     if not (place + 1) % MOST_EVENTS:
                         self.settle()
@@ -309,6 +312,10 @@ class Crossbar:
             if self._queue and not self._stopped:
                 self._pump = self._task(self._deal())
             self.settle()
+
+    def _number(self, number: int) -> int:
+        """Which event a fence waits for when it waits for this one's effects."""
+        return number if self._since is None else self._since
 
     async def _whole(self) -> None:
         """Wait a moment for the rest of the last transaction: nobody is to see half of it."""
@@ -373,7 +380,7 @@ class Crossbar:
         changes: list[RowChange | None] = []
         for number, event in transaction:
             for table in self._linking(event):
-                table.note_links(number, event)
+                table.note_links(self._number(number), event)
             changes.append(self._row_change(number, event, read))
         # Sets of keys first: rows are judged by what they refer to after the whole transaction.
         for change in changes:
@@ -383,7 +390,7 @@ class Crossbar:
             if change is not None:
                 self._hand_out(change, keys=False)
             for table in self._linking(event):
-                table.link_change(number, event)
+                table.link_change(self._number(number), event)
 
     def _linking(self, event: BusEvent) -> Iterator[_Table]:
         """The tables whose documents list what the event's table links."""
@@ -409,7 +416,7 @@ class Crossbar:
         """The row after an event; None if there is none, or it is known as it was later."""
         if event.topic is None:
             for each in list(self._tables.values()):
-                each.missed(number)
+                each.missed(self._number(number))
             return None
         table = self._tables.get(event.topic)
         if table is None:
@@ -417,9 +424,12 @@ class Crossbar:
         rows = read.get(event.topic)
         unread = event.topic in read and rows is None
         if unread or isinstance(event, Gap) or event.key is None:
-            table.missed(number)
+            table.missed(self._number(number))
             return None
-        return _row_change(table, number, event, rows)
+        change = _row_change(table, number, event, rows)
+        if change is not None:
+            change.number = self._number(number)
+        return change
 
     # Fences
 
