@@ -7,7 +7,9 @@ values where those say it all; both make the same documents, to the letter.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from inspect import getattr_static
 from types import SimpleNamespace
@@ -27,6 +29,7 @@ from ddpcore.errors import DDPError
 from ddpcore.live.document import Document
 from ddpcore.live.predicate import Row
 from ddpcore.live.query import in_order
+from ddpcore.wire.ejson import TooDeep
 from ddpcore_django.collection import Collection
 from ddpcore_django.links import link_of
 from ddpcore_django.rows import travelling
@@ -34,6 +37,8 @@ from ddpcore_django.serialize import Convert, document_id, ejson_value, referenc
 from ddpcore_django.tables import through_of, topic_of
 
 __all__ = ["Projection"]
+
+logger = logging.getLogger(__name__)
 
 
 class Projection:
@@ -109,7 +114,16 @@ class Projection:
             ddpcore.live.predicate.Undecided: The row does not say all.
         """
         fields = {name: convert(row[name]) for name, convert in self._converters.items()}
-        return Document.of(self._name, key, fields)
+        return self._made(key, fields)
+
+    def _made(self, key: str, fields: dict[str, Any]) -> Document:
+        with suppress(TooDeep):
+            return Document.of(self._name, key, fields)
+        # What somebody stored in one row must not keep the others from their watchers.
+        carried = {name: value for name, value in fields.items() if _is_carried(name, value)}
+        lost = ", ".join(name for name in fields if name not in carried)
+        logger.error("%s %s goes without %s: too deep for EJSON", self._name, key, lost)
+        return Document.of(self._name, key, carried)
 
     def read(self, queryset: QuerySet[Any]) -> dict[str, Document]:
         """Ask the database; in a thread.
@@ -164,7 +178,7 @@ class Projection:
         return {name: getattr(row, name) for name in self._extras}
 
     def _put(self, documents: dict[str, Document], key: str, fields: dict[str, Any]) -> None:
-        document = Document.of(self._name, key, fields)
+        document = self._made(key, fields)
         held = documents.setdefault(key, document)
         if held is not document and held.fragments != document.fragments:
             differ = [name for name, text in document.fragments.items()
@@ -366,6 +380,14 @@ def _refuse_twins(*names: Iterable[str]) -> None:
         if name in seen:
             raise TypeError(f"Two fields of a document cannot both be called {name!r}: rename one.")
         seen.add(name)
+
+
+def _is_carried(name: str, value: Any) -> bool:
+    try:
+        Document.of("", "", {name: value})
+    except TooDeep:
+        return False
+    return True
 
 
 # --- values -------------------------------------------------------------------------------------

@@ -52,7 +52,12 @@ def ejson_value(value: Any, otherwise: Convert = str) -> Any:
     if kind in _PLAIN:
         return value
     convert = _BY_TYPE.get(kind) or _of_kin(kind)
-    return otherwise(value) if convert is None else convert(value)
+    if convert is None:
+        return otherwise(value)
+    try:
+        return convert(value)
+    except RecursionError:
+        return value  # whoever writes it as EJSON says that it is too deep
 
 
 def _moment(value: datetime) -> datetime:

@@ -357,3 +357,30 @@ async def test_the_site_is_served_on_the_same_port(server):
             return answer.read()
 
     assert await asyncio.to_thread(get) == b"the site"
+
+
+async def test_a_value_that_is_too_deep_costs_its_field_and_nothing_else(server, shell):
+    """Django stores it, EJSON does not carry it: one row must not take the others along."""
+    rows = "import functools, uuid\ndeep = functools.reduce(lambda v, _: [v], range(600), 1)\n"
+    shell(f"{rows}Everything.objects.create(pk=uuid.UUID(int=1), json=deep, big=1)")
+    async with connect(server.address) as reader:
+        await reader.sub("AllEverything")
+
+        def seen():
+            return sorted(
+                (d["big"], d.get("json", "none"))
+                for d in reader.docs("testsite.everything").values()
+            )
+
+        assert seen() == [(1, "none")]
+        shell("Everything.objects.create(pk=uuid.UUID(int=2), json=deep, big=2)")
+        shell("Everything.objects.create(pk=uuid.UUID(int=3), json=[], big=3)")
+        await reader.until(lambda: seen() == [(1, "none"), (2, "none"), (3, [])])
+        shell("e = Everything.objects.get(big=1); e.json = {}; e.save()")
+        await reader.until(lambda: seen() == [(1, {}), (2, "none"), (3, [])])
+        shell("e.json = deep; e.big = 4; e.save()")
+        await reader.until(lambda: seen() == [(2, "none"), (3, []), (4, "none")])
+    assert server.end() == 0
+    log = "".join(server.errors)
+    assert "testsite.everything" in log
+    assert "json" in log
