@@ -11,17 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ddpcore.bus import Bus, BusEvent, Change, Gap, Op
 from ddpcore.errors import DDPError
 from ddpcore.live.document import Step
-from ddpcore.live.index import RowIndex
+from ddpcore.live.events import Event, collapsed, transactions
 from ddpcore.live.matched import (
     KeyObserver,
-    LinkChange,
     MatchedObserver,
     Reading,
     RowChange,
@@ -29,9 +27,9 @@ from ddpcore.live.matched import (
 )
 from ddpcore.live.observer import FAILURES, ObserveHandle, Observer, was_cancelled
 from ddpcore.live.polled import PolledObserver
-from ddpcore.live.predicate import Row, Undecided
-from ddpcore.live.query import KeyQuery, Link, LiveQuery, MatchedQuery, Table
-from ddpcore.live.snapshot import Found
+from ddpcore.live.predicate import Undecided
+from ddpcore.live.query import KeyQuery, LiveQuery, MatchedQuery, Table
+from ddpcore.live.watched import Rows, WatchedTable
 
 __all__ = ["Crossbar"]
 
@@ -72,12 +70,12 @@ class Crossbar:
         self._on_gap = on_gap
         self._patience = patience
         self._observers: dict[Hashable, Observer[Any]] = {}
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[str, WatchedTable] = {}
         self._polled: dict[str, dict[PolledObserver, None]] = {}
         self._linked: dict[str, dict[str, None]] = {}  # topic of links → of the rows they link
         self._listening: set[str] = set()
         self._listen_lock = asyncio.Lock()
-        self._queue: list[_Event] = []
+        self._queue: list[Event] = []
         self._at: int | None = None  # the oldest event that is being dealt with
         self._since: int | None = None  # the oldest of those that are dealt with as one
         self._ticks = 0
@@ -172,8 +170,8 @@ class Crossbar:
         observer.dependents[dependent] = None
         return observer
 
-    def _table(self, table: Table) -> _Table:
-        return self._tables.setdefault(table.topic, _Table(table))
+    def _table(self, table: Table) -> WatchedTable:
+        return self._tables.setdefault(table.topic, WatchedTable(table))
 
     def _begin(self, observer: Observer[Any]) -> None:
         self._observers[observer.key] = observer
@@ -269,14 +267,14 @@ class Crossbar:
         for observer in concerned:
             observer.notice(self.number, event)
         if event.topic is None or event.topic in self._tables or event.topic in self._linked:
-            self._enqueue(_Event(self.number, event))
+            self._enqueue(Event(self.number, event))
 
     def ask_again(self, number: int, topic: str, key: str) -> None:
         """Read a row anew: see `Surroundings`."""
         # Not an event of its own: whoever waits for that one waits for this, too.
-        self._enqueue(_Event(number, Change(topic, Op.UPDATE, key)))
+        self._enqueue(Event(number, Change(topic, Op.UPDATE, key)))
 
-    def _enqueue(self, event: _Event) -> None:
+    def _enqueue(self, event: Event) -> None:
         self._queue.append(event)
         if self._pump is None:
             self._pump = self._task(self._deal())
@@ -286,13 +284,13 @@ class Crossbar:
             while self._queue:
                 await self._whole()
                 # What is asked again goes first: somebody may be waiting for it.
-                events = _collapsed(sorted(self._queue, key=lambda event: event.number))
+                events = collapsed(sorted(self._queue, key=lambda event: event.number))
                 self._at = min(event.number for event in self._queue)
                 self._queue = []
                 rows = await self._read_rows(events)
                 # What is read is as new as the last event: none is dealt with before all are.
                 self._since = self._at if rows else None
-                for place, transaction in enumerate(_transactions(events)):
+                for place, transaction in enumerate(transactions(events)):
                     self._at = self._number(transaction[0].number)
                     self._deal_with(transaction, rows)
                     if not (place + 1) % MOST_EVENTS:
@@ -304,8 +302,9 @@ class Crossbar:
         except Exception:
             # Nobody knows any more what has been dealt with: everything is asked for again.
             logger.exception("Changes could not be dealt with")
+            since = self.number if self._at is None else self._at
             for table in list(self._tables.values()):
-                table.missed(self.number)
+                table.missed(since)
         finally:
             self._at = None
             self._pump = None
@@ -325,7 +324,7 @@ class Crossbar:
             if number == self.number:
                 return
 
-    async def _read_rows(self, events: Iterable[_Event]) -> dict[str, _Rows | None]:
+    async def _read_rows(self, events: Iterable[Event]) -> dict[str, Rows | None]:
         """Read what the events do not tell: topic → rows, None if they cannot be had."""
         wanted: dict[str, dict[str, int]] = {}
         for number, event in events:
@@ -358,7 +357,7 @@ class Crossbar:
             return False
         return True
 
-    async def _read(self, table: _Table, keys: dict[str, int]) -> _Rows | None:
+    async def _read(self, table: WatchedTable, keys: dict[str, int]) -> Rows | None:
         began = self.tick()
         try:
             found = await asyncio.wait_for(table.table.read(keys), READ_PATIENCE)
@@ -371,12 +370,12 @@ class Crossbar:
                 str(problem) or type(problem).__name__,
             )
             return None
-        rows = _Rows(Reading(began, self.tick(), found.snapshot), keys, found)
+        rows = Rows(Reading(began, self.tick(), found.snapshot), keys, found)
         if found.snapshot is not None:
             table.readings.append(rows)
         return rows
 
-    def _deal_with(self, transaction: list[_Event], read: dict[str, _Rows | None]) -> None:
+    def _deal_with(self, transaction: list[Event], read: dict[str, Rows | None]) -> None:
         changes: list[RowChange | None] = []
         for number, event in transaction:
             for table in self._linking(event):
@@ -392,7 +391,7 @@ class Crossbar:
             for table in self._linking(event):
                 table.link_change(self._number(number), event)
 
-    def _linking(self, event: BusEvent) -> Iterator[_Table]:
+    def _linking(self, event: BusEvent) -> Iterator[WatchedTable]:
         """The tables whose documents list what the event's table links."""
         for topic in list(self._linked.get(event.topic, ())) if event.topic else ():
             if topic in self._tables:  # else a watcher has just released the last observer
@@ -411,7 +410,7 @@ class Crossbar:
                 observer.change(change)
 
     def _row_change(
-        self, number: int, event: BusEvent, read: dict[str, _Rows | None]
+        self, number: int, event: BusEvent, read: dict[str, Rows | None]
     ) -> RowChange | None:
         """The row after an event; None if there is none, or it is known as it was later."""
         if event.topic is None:
@@ -426,7 +425,7 @@ class Crossbar:
         if unread or isinstance(event, Gap) or event.key is None:
             table.missed(self._number(number))
             return None
-        change = _row_change(table, number, event, rows)
+        change = table.row_change(number, event, rows)
         if change is not None:
             change.number = self._number(number)
         return change
@@ -525,11 +524,6 @@ class Crossbar:
         return asyncio.get_running_loop().create_task(work, context=self._context.copy())
 
 
-class _Event(NamedTuple):
-    number: int
-    event: BusEvent
-
-
 class _Waiter(NamedTuple):
     """Who waits, up to which event, for whom (None: everybody); for those that are stuck, too?"""
 
@@ -537,187 +531,6 @@ class _Waiter(NamedTuple):
     observers: list[Observer[Any]] | None
     done: asyncio.Future[None]
     also_stuck: bool = False
-
-
-class _Rows(NamedTuple):
-    """Rows that were read: for which events (key → the last one's number), and what there was."""
-
-    reading: Reading
-    keys: dict[str, int]
-    found: Found[Row]
-
-
-class _Table:
-    """Who decides in memory on the rows of one table, and what was read of it lately."""
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.index: RowIndex[RowObserver[Any]] = RowIndex()
-        self.readings: list[_Rows] = []
-        self.links: dict[Link, dict[MatchedObserver, None]] = {}
-        self._xid = 0
-        self._touched: set[str] = set()
-
-    def touch(self, key: str, xid: int) -> bool:
-        """Note that a transaction did something to a row; whether it is the first time."""
-        if xid != self._xid:
-            # Its events come one after the other: nothing of an earlier one will come.
-            self._xid = xid
-            self._touched.clear()
-        is_first = key not in self._touched
-        self._touched.add(key)
-        return is_first
-
-    def was_read(self, change: Change) -> bool:
-        """Whether the row was read as it was after this change or later."""
-        xid = change.xid
-        if xid is None or not self.readings:
-            return False
-        # Events come in commit order: after one that a reading did not see, none comes that it saw.
-        # That holds for the event that is being dealt with, not for those that wait behind it.
-        self.readings = [
-            each
-            for each in self.readings
-            if each.reading.snapshot is not None and each.reading.snapshot.sees(xid)
-        ]
-        return self.shows(change)
-
-    def shows(self, change: Change) -> bool:
-        """The same, of an event that may still be waiting."""
-        return any(
-            change.key in each.keys
-            and change.xid is not None
-            and each.reading.snapshot is not None
-            and each.reading.snapshot.sees(change.xid)
-            for each in self.readings
-        )
-
-    def missed(self, number: int) -> None:
-        """All of it may be different."""
-        # Also the numbers of transactions, if the database was put back to an earlier state.
-        self.readings.clear()
-        for observer in self.index:
-            observer.missed(number)
-
-    def note_links(self, number: int, event: BusEvent) -> None:
-        """Note which rows have links; whoever lists links that are not told is to ask again.
-
-        Both before any row of the transaction is handed out.
-        """
-        for link, observers in list(self.links.items()):
-            if link.topic != event.topic:
-                continue
-            image = _linked(event, link)
-            if image is None:
-                for observer in list(observers):
-                    observer.missed(number)
-            elif isinstance(event, Change) and event.xid is not None:
-                self.touch(str(image[link.near]), event.xid)
-
-    def link_change(self, number: int, event: BusEvent) -> None:
-        """Rows of another table say what is in the documents of this one."""
-        for link, observers in list(self.links.items()):
-            if link.topic == event.topic:
-                self._link_change(number, event, link, observers)
-
-    def _link_change(
-        self, number: int, event: BusEvent, link: Link, observers: dict[MatchedObserver, None]
-    ) -> None:
-        image = _linked(event, link)
-        if image is None:
-            return  # they were missed
-        assert isinstance(event, Change)
-        key, far = str(image[link.near]), str(image[link.far])
-        concerned = [each for each in self.index.holding(key) if each in observers]
-        if event.xid is None:
-            for observer in concerned:
-                observer.missed(number)
-            return
-        change = LinkChange(number, link, key, far, event.op is Op.INSERT, event.xid)
-        for observer in concerned:
-            assert isinstance(observer, MatchedObserver)
-            observer.linked(change)
-
-
-def _linked(event: BusEvent, link: Link) -> Mapping[str, Any] | None:
-    """The image of a link that has come or gone; None: the event does not tell."""
-    image = None
-    if isinstance(event, Change) and event.op is not Op.UPDATE:
-        image = event.after if event.op is Op.INSERT else event.before
-    return image if image is not None and link.near in image and link.far in image else None
-
-
-def _collapsed(events: list[_Event]) -> list[_Event]:
-    """The events without what only its own transaction has seen.
-
-    Of several changes of a row in one transaction the last counts, in the place of the first. A
-    row that was made and unmade never was. (What has not come yet is not known; it comes in
-    another round.)
-    """
-    places: dict[tuple[int, str, str | None], int] = {}
-    kept: list[_Event | None] = []
-    for number, event in events:
-        if isinstance(event, Change) and event.xid is not None and event.key is not None:
-            which = (event.xid, event.topic, event.key)
-            place = places.setdefault(which, len(kept))
-            if place < len(kept):
-                kept[place] = _both(kept[place], _Event(number, event))
-                if kept[place] is None:
-                    del places[which]
-                continue
-        kept.append(_Event(number, event))
-    return [each for each in kept if each is not None]
-
-
-def _row_change(table: _Table, number: int, event: Change, rows: _Rows | None) -> RowChange | None:
-    """The row after an event; None if it is known as it was later."""
-    key = event.key
-    assert key is not None
-    was_read = table.was_read(event)
-    if rows is not None and key in rows.keys:
-        # What was read is as new as the last of these events.
-        if number < rows.keys[key]:
-            return None
-        return RowChange(number, event.topic, key, rows.found.get(key), rows.reading)
-    if was_read:
-        return None
-    xid = event.xid
-    if xid is None or (event.after is None and event.op is not Op.DELETE):
-        return None  # nobody wanted to know when it came; who has come since asks later
-    row = None if event.after is None else table.table.row(event.after)
-    is_new = table.touch(key, xid) and event.op is Op.INSERT
-    return RowChange(number, event.topic, key, row, xid, is_new=is_new)
-
-
-def _transactions(events: Iterable[_Event]) -> Iterator[list[_Event]]:
-    """The events of each transaction together, others alone; their order is that of the events."""
-    transaction: list[_Event] = []
-    for each in events:
-        xid = _xid(each)
-        if transaction and (xid is None or xid != _xid(transaction[-1])):
-            yield transaction
-            transaction = []
-        transaction.append(each)
-    if transaction:
-        yield transaction
-
-
-def _xid(event: _Event) -> int | None:
-    return event.event.xid if isinstance(event.event, Change) else None
-
-
-def _both(first: _Event | None, last: _Event) -> _Event | None:
-    assert first is not None
-    before, after = first.event, last.event
-    assert isinstance(before, Change)
-    assert isinstance(after, Change)
-    if after.op is Op.DELETE:
-        if before.op is Op.INSERT:
-            return None
-        return _Event(first.number, replace(after, before=before.before))
-    return _Event(
-        first.number, replace(after, op=before.op if before.op is Op.INSERT else Op.UPDATE)
-    )
 
 
 def _related_to(observer: Observer[Any]) -> list[KeyObserver]:

@@ -302,15 +302,15 @@ class _Several(Predicate):
         return "(" + f" {self.word} ".join(map(repr, self.parts)) + ")"
 
 
-class And(_Several):
-    """All parts; of none: true."""
-
+class _Decided(_Several):
+    # One part with the decisive truth decides, whatever the others are.
     __slots__ = ()
-    word = "AND"
+    decisive: bool
 
     def __call__(self, row: Row) -> Truth:
         """Decide."""
-        truth: Truth = True
+        decisive = self.decisive
+        truth: Truth = not decisive
         doubt: Undecided | None = None
         for part in self.parts:
             try:
@@ -318,13 +318,21 @@ class And(_Several):
             except Undecided as undecided:  # another part may decide
                 doubt = undecided
                 continue
-            if one is False:
-                return False
+            if one is decisive:
+                return decisive
             if one is None:
                 truth = None
         if doubt is not None:
             raise doubt
         return truth
+
+
+class And(_Decided):
+    """All parts; of none: true."""
+
+    __slots__ = ()
+    word = "AND"
+    decisive = False
 
     def entries(self) -> frozenset[Entry] | None:
         """Those of the part that has fewest."""
@@ -335,29 +343,12 @@ class And(_Several):
         return [entries for part in self.parts for entries in part.alternatives()]
 
 
-class Or(_Several):
+class Or(_Decided):
     """Any part; of none: false."""
 
     __slots__ = ()
     word = "OR"
-
-    def __call__(self, row: Row) -> Truth:
-        """Decide."""
-        truth: Truth = False
-        doubt: Undecided | None = None
-        for part in self.parts:
-            try:
-                one = part(row)
-            except Undecided as undecided:  # another part may decide
-                doubt = undecided
-                continue
-            if one:
-                return True
-            if one is None:
-                truth = None
-        if doubt is not None:
-            raise doubt
-        return truth
+    decisive = True
 
     def entries(self) -> frozenset[Entry] | None:
         """Those of all parts, if all have some."""

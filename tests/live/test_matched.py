@@ -709,3 +709,22 @@ async def test_a_row_that_was_read_before_the_first_result_is_not_newer():
         await world.quiet()
         assert watcher.complaints == []
         world.check_equal()
+
+
+async def test_an_error_of_ours_has_everything_asked_again(expect_log):
+    """And who waits for a change that was in hand waits for the answer."""
+    expect_log("ddpcore.live", "Changes could not be dealt with")
+    async with World() as world:
+        watcher = await world.watch("one", ("constant", True))
+        deal_with = world.crossbar._deal_with
+
+        def fail(*_: Any) -> None:
+            world.crossbar._deal_with = deal_with
+            raise ZeroDivisionError
+
+        world.crossbar._deal_with = fail
+        world.database.now("one", "1", owner=1)
+        world.database.now("one", "2", owner=2)
+        await world.crossbar.fence()
+        assert watcher.keys == {"1", "2"}
+        world.check_equal()
