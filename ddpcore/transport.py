@@ -1,18 +1,25 @@
 """The border between a session and whatever carries its messages.
 
 A transport brings each message of the client to its `Receiver`, one text per call, and tells it
-once when the client is gone. In return it gets frames to send. All of it on the event loop.
+once when the client is gone. In return it gets frames to send, all those of a turn of the event
+loop in one call. It says when the client does not take them (`Receiver.blocked`), so that what
+waits for a slow client waits where it can be put together, and not as bytes. All of it on the
+event loop.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ddpcore.wire.frame import Frame
 
-__all__ = ["HEADERS", "MemoryTransport", "Receiver", "Transport", "visible_headers"]
+__all__ = ["HEADERS", "HIGH_WATER", "MemoryTransport", "Receiver", "Transport", "visible_headers"]
+
+HIGH_WATER = 256 * 1024
+"""Bytes that may wait in a transport. The network of a healthy client takes as much in a moment;
+a thousand clients that take nothing hold 256 MB."""
 
 HEADERS = frozenset(
     {
@@ -50,6 +57,12 @@ class Receiver(Protocol):
     def lost(self) -> None:
         """The client is gone; nothing can be sent any more."""
 
+    def blocked(self) -> None:
+        """More than the high-water mark waits for the client: send no more until `drained`."""
+
+    def drained(self) -> None:
+        """The client has taken half of it or more: send on."""
+
 
 class Transport(ABC):
     """One client's way in and out.
@@ -59,19 +72,26 @@ class Transport(ABC):
             another one when the client resumes an earlier session.
         address: The peer's IP address as the socket knows it; None where there is none.
         headers: The visible request headers, see `visible_headers`.
+        high_water: Bytes that may wait here to be taken by the network or the client, set by
+            `Server.accept`. When `send` leaves more, the transport calls `Receiver.blocked`, once,
+            and `Receiver.drained` when it is half as many.
     """
 
+    high_water: int = HIGH_WATER
     receiver: Receiver | None = None
     address: str | None = None
     headers: Mapping[str, str] = {}
 
     @abstractmethod
-    def send(self, frame: Frame) -> None:
-        """Send after all that was sent before. Never blocks; silent once closed."""
+    def send(self, frames: Sequence[Frame]) -> None:
+        """Send after all that was sent before, in one write. Never blocks; silent once closed."""
 
     @abstractmethod
     def close(self, code: int, reason: str) -> None:
-        """Send what is still waiting, then close with a WebSocket close code. Idempotent."""
+        """Send what is still waiting, then close with a WebSocket close code. Idempotent.
+
+        A client that does not take it within some seconds is cut off.
+        """
 
     @abstractmethod
     def pause_reading(self) -> None:
@@ -92,10 +112,10 @@ class MemoryTransport(Transport):
         self.closed: tuple[int, str] | None = None
         self.reading = True
 
-    def send(self, frame: Frame) -> None:
-        """Keep `frame`."""
+    def send(self, frames: Sequence[Frame]) -> None:
+        """Keep `frames`."""
         if self.closed is None:
-            self.frames.append(frame)
+            self.frames += frames
 
     def close(self, code: int, reason: str) -> None:
         """Remember the first close."""

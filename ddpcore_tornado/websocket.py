@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import ujson
@@ -36,13 +36,13 @@ class _Outbox(Transport):
         self.address = handler.request.remote_ip
         self.headers = visible_headers(handler.request.headers.items())
 
-    def send(self, frame: Frame) -> None:
+    def send(self, frames: Sequence[Frame]) -> None:
         """Send with everything else of this loop turn."""
         if self._closed:
             return
         if not self._waiting:
             self._loop.call_soon(self.flush)
-        self._waiting.append(frame.wrapped(self._framing))
+        self._waiting += [frame.wrapped(self._framing) for frame in frames]
 
     def flush(self) -> None:
         """Hand over what has been gathered."""

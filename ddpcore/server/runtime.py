@@ -126,11 +126,17 @@ class SessionRuntime:
         self.machine.lost(self._clock.time())
         self._set_timer()
 
+    def blocked(self) -> None:
+        """The client does not take what is sent."""
+
+    def drained(self) -> None:
+        """It has taken it."""
+
     # What the machine asks for
 
     def send(self, frame: Frame) -> None:
         """Bring `frame` to the client."""
-        self.transport.send(frame)
+        self.transport.send([frame])
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ddpcore.transport import MemoryTransport, visible_headers
@@ -47,17 +47,18 @@ class RecordingTransport(MemoryTransport):
 
     # The session's side
 
-    def send(self, frame: Frame) -> None:
-        """Keep `frame`."""
-        message = json.loads(frame.data)
-        if self.closed is None:
-            self.frames.append(frame)
-            self.messages.append(message)
-        else:
-            self.late.append(message)
-        self._news.set()
-        if self._on_message is not None:
-            self._on_message(message)
+    def send(self, frames: Sequence[Frame]) -> None:
+        """Keep `frames`."""
+        for frame in frames:
+            message = json.loads(frame.data)
+            if self.closed is None:
+                self.frames.append(frame)
+                self.messages.append(message)
+            else:
+                self.late.append(message)
+            self._news.set()
+            if self._on_message is not None:
+                self._on_message(message)
 
     def close(self, code: int, reason: str) -> None:
         """Remember the first close."""
