@@ -37,8 +37,15 @@ logger = logging.getLogger(__name__)
 
 Take = Callable[[Step], None]
 
-MOST_EVENTS = 100
-"""So many changes are dealt with before the sockets get their turn."""
+MOST_WORK = 2_000
+"""So much is done, in steps handed to watchers, before the sockets get their turn: a millisecond
+or two."""
+
+MOST_WORK_WITHIN = 10_000
+"""The same in the middle of a transaction, which is rather not shown in two halves."""
+
+EVENT_WORK = 20
+"""What an event costs beside the steps it makes, in the same measure."""
 
 MOST_TURNS = 10
 """So many turns of the loop the rest of a transaction may take to arrive."""
@@ -60,6 +67,7 @@ class Crossbar:
 
     Attributes:
         number: How many events have come.
+        work: How many steps have been handed to watchers since the loop had its turn.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Crossbar:
     ) -> None:
         self.bus = bus
         self.number = 0
+        self.work = 0
         self._on_gap = on_gap
         self._patience = patience
         self._observers: dict[Hashable, Observer[Any]] = {}
@@ -75,6 +84,7 @@ class Crossbar:
         self._linked: dict[str, dict[str, None]] = {}  # topic of links → of the rows they link
         self._listening: set[str] = set()
         self._listen_lock = asyncio.Lock()
+        self._door = asyncio.Lock()
         self._queue: list[Event] = []
         self._at: int | None = None  # the oldest event that is being dealt with
         self._since: int | None = None  # the oldest of those that are dealt with as one
@@ -114,16 +124,15 @@ class Crossbar:
                 await asyncio.shield(observer.initialised)
             if shared:
                 await self._current(shared)
+            await self._admit(sum(len(observer.items) for observer in observers))
             for observer, (_, take) in zip(observers, wanted, strict=True):
-                handle = ObserveHandle(observer, take)
-                observer.handles[handle] = None
-                handles.append(handle)
+                handles.append(observer.watch(take))
             for handle in handles:
                 for step in handle.observer.first():
                     handle.take(step)
         except BaseException:
             for handle in handles:
-                handle.observer.handles.pop(handle)
+                handle.leave()
             raise
         finally:
             for observer in observers:
@@ -131,9 +140,16 @@ class Crossbar:
                 self._discard_unwatched(observer)
         return handles
 
+    async def _admit(self, documents: int) -> None:
+        """Wait until so much can be handed to a new watcher, one after the other."""
+        async with self._door:
+            if self.work >= MOST_WORK:
+                await self._turn()
+            self.work += documents
+
     def release(self, handle: ObserveHandle) -> None:
         """Watch no longer. The last watcher's going frees the observer. Idempotent."""
-        handle.observer.handles.pop(handle, None)
+        handle.leave()
         self._discard_unwatched(handle.observer)
 
     def _hold(self, query: LiveQuery) -> Observer[Any]:
@@ -207,6 +223,7 @@ class Crossbar:
             return
         del self._observers[observer.key]
         observer.behind = None
+        observer.forget_firsts()
         observer.stop()
         if isinstance(observer, RowObserver):
             self._forget_links(observer)  # first: the sets of keys may be the last of its table
@@ -290,15 +307,15 @@ class Crossbar:
                 rows = await self._read_rows(events)
                 # What is read is as new as the last event: none is dealt with before all are.
                 self._since = self._at if rows else None
-                for place, transaction in enumerate(transactions(events)):
+                for transaction in transactions(events):
                     self._at = self._number(transaction[0].number)
-                    self._deal_with(transaction, rows)
-                    if not (place + 1) % MOST_EVENTS:
+                    await self._deal_with(transaction, rows)
+                    if self.work >= MOST_WORK:
                         self.settle()
-                        await asyncio.sleep(0)
+                        await self._turn()
                 self._at = None
                 self.settle()
-                await asyncio.sleep(0)
+                await self._turn()
         except Exception:
             # Nobody knows any more what has been dealt with: everything is asked for again.
             logger.exception("Changes could not be dealt with")
@@ -311,6 +328,11 @@ class Crossbar:
             if self._queue and not self._stopped:
                 self._pump = self._task(self._deal())
             self.settle()
+
+    async def _turn(self) -> None:
+        """Let the sockets have their turn."""
+        self.work = 0
+        await asyncio.sleep(0)
 
     def _number(self, number: int) -> int:
         """Which event a fence waits for when it waits for this one's effects."""
@@ -375,9 +397,10 @@ class Crossbar:
             table.readings.append(rows)
         return rows
 
-    def _deal_with(self, transaction: list[Event], read: dict[str, Rows | None]) -> None:
+    async def _deal_with(self, transaction: list[Event], read: dict[str, Rows | None]) -> None:
         changes: list[RowChange | None] = []
         for number, event in transaction:
+            await self._breathe()
             for table in self._linking(event):
                 table.note_links(self._number(number), event)
             changes.append(self._row_change(number, event, read))
@@ -386,10 +409,16 @@ class Crossbar:
             if change is not None:
                 self._hand_out(change, keys=True)
         for (number, event), change in zip(transaction, changes, strict=True):
+            await self._breathe()
             if change is not None:
                 self._hand_out(change, keys=False)
             for table in self._linking(event):
                 table.link_change(self._number(number), event)
+
+    async def _breathe(self) -> None:
+        self.work += EVENT_WORK
+        if self.work >= MOST_WORK_WITHIN:
+            await self._turn()
 
     def _linking(self, event: BusEvent) -> Iterator[WatchedTable]:
         """The tables whose documents list what the event's table links."""

@@ -92,9 +92,13 @@ class Step:
 
     Attributes:
         document: Whichever end exists, the newer first.
+        frame: The `added`, `changed` or `removed` message; None where a client would see nothing.
+            It is made when it is first asked for.
     """
 
-    __slots__ = ("_frame", "after", "before", "document")
+    __slots__ = ("after", "before", "document", "frame")
+
+    frame: Frame | None
 
     def __init__(self, before: Document | None, after: Document | None) -> None:
         document = after or before
@@ -102,7 +106,6 @@ class Step:
         self.before = before
         self.after = after
         self.document = document
-        self._frame: Frame | bool | None = False  # False: not made yet
 
     @classmethod
     def change(cls, collection: str, id: str, fields: Mapping[str, Any]) -> Step:  # noqa: A002
@@ -130,12 +133,13 @@ class Step:
         kept = {name: text for name, text in held.fragments.items() if name not in before.fragments}
         return Document(held.collection, held.id, {**kept, **after.fragments})
 
-    @property
-    def frame(self) -> Frame | None:
-        """The `added`, `changed` or `removed` message; None where a client would see nothing."""
-        if isinstance(self._frame, bool):
-            self._frame = self._encode()
-        return self._frame
+    def __getattr__(self, name: str) -> Any:
+        # Asked only for what is not there yet. Thousands of clients read the frame of one step:
+        # to them it is a plain attribute, which costs a tenth of a property.
+        if name != "frame":
+            raise AttributeError(f"A step has no {name!r}.")
+        self.frame = frame = self._encode()
+        return frame
 
     def _encode(self) -> Frame | None:
         before, after = self.before, self.after

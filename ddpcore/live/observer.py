@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
 from ddpcore.live.document import Document, Step
@@ -22,11 +22,17 @@ FAILURES = (Exception, asyncio.CancelledError)
 # After a failed question to the database: seconds until the next try, doubling up to the cap.
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
 
+NEWCOMERS = 5.0
+"""Seconds that the frames of a whole result are kept after they were made for a new watcher.
+Watchers come in crowds, when a server restarts or a page is opened by a class; afterwards the
+frames would only double what the documents take."""
+
 
 class Surroundings(Protocol):
     """What an observer needs of the crossbar."""
 
     number: int
+    work: int
 
     def tick(self) -> int:
         """The next of ever larger numbers: tells what was asked before what."""
@@ -50,6 +56,16 @@ class ObserveHandle:
         self.observer = observer
         self.take = take
 
+    def leave(self) -> None:
+        """Watch no longer. Idempotent."""
+        self.observer.handles.pop(self, None)
+        self.observer.crowd = None
+        self.take = _nothing  # it may be the turn of this watcher in a step that is being taken
+
+
+def _nothing(_step: Any) -> None:
+    pass
+
 
 class Observer(ABC, Generic[T]):
     """The current result of a query, and those who watch it.
@@ -65,6 +81,7 @@ class Observer(ABC, Generic[T]):
         initialised: Done once the first result is there, or could not be had.
         asked: Whether the first result has been asked for: it may lack what is committed now.
         handles: The watchers, in order of arrival.
+        crowd: The same, to go through quickly; None: to be made.
         waiting: How many are about to watch; they keep the observer alive as well.
         behind: The number of the oldest event that is not dealt with, if there is one.
         failures: How often in a row the database could not be asked.
@@ -80,6 +97,10 @@ class Observer(ABC, Generic[T]):
         self.initialised: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.asked = False
         self.handles: dict[ObserveHandle, None] = {}
+        self.crowd: tuple[ObserveHandle, ...] | None = None
+        self._firsts: dict[str, Any] | None = None  # the first steps of new watchers
+        self._firsts_used = False
+        self._firsts_timer: asyncio.TimerHandle | None = None
         self.waiting = 0
         self.behind: int | None = None
         self.failures = 0
@@ -119,13 +140,24 @@ class Observer(ABC, Generic[T]):
             self.items.pop(key, None)
         else:
             self.items[key] = step.after
-        for handle in list(self.handles):
-            if handle not in self.handles:
-                continue  # another watcher released it just now
+        if self._firsts is not None:
+            self._firsts.pop(key, None)
+        crowd = self.crowd
+        if crowd is None:
+            crowd = self.crowd = tuple(self.handles)
+        self.around.work += len(crowd)
+        for handle in crowd:
             try:
                 handle.take(step)
             except Exception:
                 logger.exception("A watcher of %s failed", self.name)
+
+    def watch(self, take: Callable[[Any], None]) -> ObserveHandle:
+        """Let `take` have each step from now on."""
+        handle = ObserveHandle(self, take)
+        self.handles[handle] = None
+        self.crowd = None
+        return handle
 
     async def pause_after(self, problem: BaseException) -> None:
         """Note that the database could not be asked, and wait before the next try.
@@ -146,9 +178,35 @@ class Observer(ABC, Generic[T]):
         self.around.settle()
         await asyncio.sleep(delay)
 
-    def first(self) -> Iterable[Any]:
-        """The steps that bring a new watcher to the current result."""
-        return (self.step(None, item) for item in self.items.values())
+    def first(self) -> list[Any]:
+        """The steps that bring a new watcher to the current result, the same for all of them."""
+        firsts = self._firsts
+        if firsts is None:
+            firsts = self._firsts = {}
+            self._keep_firsts()
+        self._firsts_used = True
+        for key, item in self.items.items():
+            if key not in firsts:
+                firsts[key] = self.step(None, item)
+        return [firsts[key] for key in self.items]
+
+    def _keep_firsts(self) -> None:
+        self._firsts_used = False
+        loop = asyncio.get_running_loop()
+        self._firsts_timer = loop.call_later(NEWCOMERS, self._look_at_firsts)
+
+    def _look_at_firsts(self) -> None:
+        if self._firsts_used:
+            self._keep_firsts()
+        else:
+            self.forget_firsts()
+
+    def forget_firsts(self) -> None:
+        """Keep no frames for new watchers."""
+        self._firsts = None
+        if self._firsts_timer is not None:
+            self._firsts_timer.cancel()
+            self._firsts_timer = None
 
 
 def was_cancelled(problem: BaseException) -> bool:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ddpcore.clock import Timer
 from ddpcore.errors import DDPError, MeteorError
-from ddpcore.live.document import Step
 from ddpcore.live.fence import WriteFence, current_fence
 from ddpcore.live.observer import ObserveHandle
 from ddpcore.live.query import LiveQuery, MergedQueries
@@ -29,7 +28,6 @@ from ddpcore.session.machine import Invocation, Session, Subscription
 from ddpcore.transport import Transport
 from ddpcore.wire import ejson, messages
 from ddpcore.wire.alea import random_id
-from ddpcore.wire.frame import Frame
 
 if TYPE_CHECKING:
     from ddpcore.server.server import Server
@@ -109,6 +107,9 @@ class SessionRuntime:
             grace_period=options.grace_period,
             grace_queue=options.grace_queue,
             max_queue=options.max_queue,
+            high_water=options.high_water,
+            stuck_timeout=options.stuck_timeout,
+            traffic=server.traffic,
             strategy=server.publication_strategy,
         )
         self.connection = ConnectionHandle(self)
@@ -127,20 +128,33 @@ class SessionRuntime:
         self._set_timer()
 
     def blocked(self) -> None:
-        """The client does not take what is sent."""
+        """The client does not take what it is sent."""
+        self.machine.blocked(self._clock.time())
+        self._set_timer()
 
     def drained(self) -> None:
         """It has taken it."""
+        self.machine.drained()
+        self._set_timer()
 
     # What the machine asks for
 
-    def send(self, frame: Frame) -> None:
-        """Bring `frame` to the client."""
-        self.transport.send([frame])
+    def wake(self) -> None:
+        """There is something to send."""
+        self.server.flusher.add(self)
 
     def close(self, code: int, reason: str) -> None:
-        """Close the socket."""
+        """Send what the client takes, then close the socket."""
+        self._flush_all()
         self.transport.close(code, reason)
+
+    def _flush_all(self) -> None:
+        outbox, traffic = self.machine.outbox, self.server.traffic
+        while outbox.pending:
+            frames = outbox.take()
+            self.transport.send(frames)
+            traffic.frames += len(frames)
+            traffic.bytes += outbox.size
 
     def pause_reading(self) -> None:
         """Bring no more messages for now."""
@@ -159,6 +173,7 @@ class SessionRuntime:
             # Its client will not come back to it. One that still has a socket is left alone.
             earlier.machine.expire()
             return False
+        self._flush_all()
         earlier.take_over(self.transport, received)
         return True
 
@@ -298,22 +313,13 @@ class SessionRuntime:
         )
 
     async def _observe(self, subscription: Subscription, queries: list[LiveQuery]) -> None:
-        wanted = [(query, self._taker(subscription)) for query in queries]
+        wanted = [(query, self.machine.live_part(subscription).take) for query in queries]
         handles = await self.server.crossbar.observe(wanted)
         if subscription.active:
             self._handles[subscription] = handles
         else:  # stopped while the database was asked
             for handle in handles:
                 self.server.crossbar.release(handle)
-
-    def _taker(self, subscription: Subscription) -> Callable[[Step], None]:
-        part, merge_box = subscription.new_part(), self.machine.merge_box
-
-        def take(step: Step) -> None:
-            if subscription.active:
-                merge_box.apply(part, step)
-
-        return take
 
     def fail_subscription(self, subscription: Subscription, problem: BaseException) -> None:
         """End a subscription with the error that clients may see."""

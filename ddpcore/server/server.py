@@ -19,11 +19,13 @@ from ddpcore.errors import DDPError
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.plugins import plugin_manager
 from ddpcore.server.context import Context, MethodContext
+from ddpcore.server.flusher import Flusher
 from ddpcore.server.handler import Handler
 from ddpcore.server.rate_limiter import ACCOUNT_METHODS, RateLimiter, add_account_rules
 from ddpcore.server.runtime import SessionRuntime
+from ddpcore.session.outbox import Traffic
 from ddpcore.session.strategy import PublicationStrategy, server_merge
-from ddpcore.transport import Receiver, Transport
+from ddpcore.transport import HIGH_WATER, Receiver, Transport
 
 __all__ = ["Options", "Server"]
 
@@ -45,12 +47,17 @@ class Options:
     grace_period: float
     grace_queue: int
     max_queue: int
+    high_water: int
+    stuck_timeout: float
     threads: int
     forwarded_count: int
 
 
 class Server:
     """What clients can call and subscribe to.
+
+    Attributes:
+        traffic: What was sent to its clients, in numbers.
 
     Args:
         heartbeat_interval: Seconds between pings of a silent client; 0: never (Meteor's 15).
@@ -60,9 +67,14 @@ class Server:
         grace_period: Seconds a session goes on without its client, which may come back and resume
             it (Meteor's 15); 0: not at all.
         grace_queue: Frames kept for such a client, both of those sent last, which may be lost, and
-            of those it was not there for (Meteor's 100). One more ends the session.
+            of those it was not there for (Meteor's 100). One more ends the session. Changes of
+            documents do not count: of each document just the latest is kept.
         max_queue: Messages of one client that may wait for their turn (100); beyond, its socket
             is not read, so a flood stays with who makes it.
+        high_water: Bytes that may wait to be taken by one client's network (262,144). Beyond, the
+            changes of documents that a client has not been told are put together to one for each.
+        stuck_timeout: Seconds that a client may take nothing of what waits for it (60); then its
+            socket is closed with code 1008. 0: for ever.
         threads: How many `def` handlers may run at once; further ones wait for a thread.
         forwarded_count: How many proxies stand before the server and add to `X-Forwarded-For`. A
             client's address is the one so far from the right; 0: the peer of the socket.
@@ -82,6 +94,8 @@ class Server:
         grace_period: float = 15.0,
         grace_queue: int = 100,
         max_queue: int = 100,
+        high_water: int = HIGH_WATER,
+        stuck_timeout: float = 60.0,
         threads: int = 8,
         forwarded_count: int = 0,
         bus: Bus | None = None,
@@ -96,6 +110,8 @@ class Server:
             grace_period,
             grace_queue,
             max_queue,
+            high_water,
+            stuck_timeout,
             threads,
             forwarded_count,
         )
@@ -109,6 +125,8 @@ class Server:
         self._account_rules = False
         self.on_gap: list[Callable[[], None]] = []
         self.sessions: dict[str, SessionRuntime] = {}
+        self.traffic = Traffic()
+        self.flusher = Flusher(self.traffic)
         self.plugins = plugin_manager(plugins)
         self._make_executor = executor or self._threads
         self._executor: Executor | None = None
@@ -283,6 +301,7 @@ class Server:
         """
         if self._crossbar is None or self._stopping:
             raise DDPError("The server is not running: await server.start() first.")
+        transport.high_water = self.options.high_water
         client = transport.receiver = SessionRuntime(self, transport)
         self._clients.add(client)
         return client

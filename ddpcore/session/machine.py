@@ -6,7 +6,7 @@ runtime, a test, a fuzzer) says what time it is and carries out the `Effects`.
 The life of a session is the table in `ddpcore.session.transitions`; docs/architecture.md draws it.
 A session whose client is gone goes on for a while (`grace_period`): handlers run to their end, and
 what they send waits. A client that returns and says how many frames it got is given the others
-(Meteor 3.5; see `ddpcore.session.backlog`).
+(Meteor 3.5). What waits, for that client or for one that is slow: `ddpcore.session.outbox`.
 
 Messages of a connected session wait in a queue and are taken one at a time: a method or a
 subscription holds the queue until its handler settles or calls `unblock()`. Pings pass by.
@@ -21,9 +21,9 @@ from typing import Any, Protocol
 
 from ddpcore.errors import MeteorError
 from ddpcore.live.document import Document, Step
-from ddpcore.session.backlog import Backlog
 from ddpcore.session.heartbeat import Beat, Heartbeat
-from ddpcore.session.mergebox import MergeBox, Part
+from ddpcore.session.mergebox import LivePart, MergeBox, Part
+from ddpcore.session.outbox import Outbox, Traffic
 from ddpcore.session.strategy import PublicationStrategy, server_merge
 from ddpcore.session.transitions import (
     ANY,
@@ -34,12 +34,19 @@ from ddpcore.session.transitions import (
     after,
     reaction_to,
 )
+from ddpcore.transport import HIGH_WATER
 from ddpcore.wire import messages
-from ddpcore.wire.frame import Frame
+from ddpcore.wire.frame import UNCOUNTED, Frame
 
 __all__ = ["Effects", "Invocation", "Session", "State", "Subscription"]
 
 NORMAL_CLOSURE = (1000, "Normal closure")
+
+TOO_SLOW = 1008
+"""With this code a client is left that does not take what it is sent ("policy violation")."""
+
+MOST_WAITING = 16
+"""How many times the high-water mark of answers may wait for one client: 4 MB by default."""
 
 
 class Invocation:
@@ -89,24 +96,18 @@ class Subscription:
         self.active = True
         self.ready = False
         self.part = Part()
-        self.parts = [self.part]
+        self.parts: list[Part] = [self.part]
 
     def again(self) -> Subscription:
         """The same subscription, to be run anew for another user."""
         return Subscription(self.id, self.name, self.params, self.handler)
 
-    def new_part(self) -> Part:
-        """A further contribution, for one live query."""
-        part = Part()
-        self.parts.append(part)
-        return part
-
 
 class Effects(Protocol):
     """What a session asks of the world. Calls may come back into the session."""
 
-    def send(self, frame: Frame) -> None:
-        """Bring `frame` to the client."""
+    def wake(self) -> None:
+        """There is something to send: `take` it, soon, and again while the outbox is pending."""
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket."""
@@ -151,6 +152,10 @@ class Session:
         grace_period: Seconds that a session waits for a client that is gone; 0: not at all.
         grace_queue: Frames kept for it, of those sent last and of those that wait.
         max_queue: Messages of the client that may wait before no more are read.
+        high_water: Bytes of answers that may wait for a client that takes nothing; with more no
+            further message of it is dealt with, and with `MOST_WAITING` times as many it is left.
+        stuck_timeout: Seconds that a client may take nothing; 0: for ever.
+        traffic: Where it is counted what is sent.
         strategy: Gives the publication strategy of a collection.
     """
 
@@ -168,6 +173,9 @@ class Session:
         grace_period: float = 15.0,
         grace_queue: int = 100,
         max_queue: int = 100,
+        high_water: int = HIGH_WATER,
+        stuck_timeout: float = 60.0,
+        traffic: Traffic | None = None,
         strategy: Callable[[str], PublicationStrategy] = server_merge,
     ) -> None:
         self.id = id
@@ -176,7 +184,10 @@ class Session:
         self.user_id: str | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.universal: list[Subscription] = []
-        self.merge_box = MergeBox(self._send, strategy)
+        self._traffic = traffic or Traffic()
+        replay = grace_queue if grace_period else 0
+        self.outbox = Outbox(effects.wake, self._limit, replay, self._traffic)
+        self.merge_box = MergeBox(self.outbox, strategy)
         self._effects = effects
         self._methods = methods
         self._publications = publications
@@ -187,8 +198,8 @@ class Session:
         self._reading = True
         # Calls that have not been answered whole, by the client's id.
         self._running: dict[str, Invocation] = {}
-        self._backlog = Backlog(grace_queue if grace_period else 0)
         self._grace_period = grace_period
+        self._grace_queue = grace_queue
         self._grace_ends: float | None = None
         self._leaving = False
         # What a returned client may ask again, though it is being answered already.
@@ -199,18 +210,39 @@ class Session:
         self._heartbeat_timeout = heartbeat_timeout
         self._heartbeat: Heartbeat | None = None
         self._connect_deadline = now + connect_timeout if connect_timeout else None
+        self._high_water = high_water
+        self._stuck_timeout = stuck_timeout
+        self._stuck_deadline: float | None = None
 
     @property
     def open(self) -> bool:
         """Whether the session goes on, its client present or expected back."""
         return self.state is State.CONNECTED or self.state is State.DETACHED
 
+    # Out
+
+    def take(self) -> list[Frame]:
+        """What the client is to be sent now; see `Outbox.take`."""
+        frames = self.outbox.take()
+        self._advance()  # fewer answers wait now than were too many
+        return frames
+
     def _send(self, frame: Frame) -> None:
-        if self.state is State.CONNECTED:
-            self._backlog.sending(frame)
-            self._effects.send(frame)
-        elif self.state is State.DETACHED and not self._backlog.hold(frame):
+        if self.state is State.NEW:
+            # The client starts to count with `connected`.
+            frame.about = UNCOUNTED
+            self.outbox.send_uncounted(frame)
+        else:
+            self.outbox.send(frame)
+
+    def _limit(self) -> None:
+        """One frame more waits for the client."""
+        outbox = self.outbox
+        if self.state is State.DETACHED and outbox.held > self._grace_queue:
             self._end(Event.OVERFLOW)
+        elif outbox.waiting > MOST_WAITING * self._high_water:
+            self._traffic.cut_off += 1
+            self.close(TOO_SLOW, "Too slow: too many answers wait to be taken")
 
     # In: messages
 
@@ -223,19 +255,19 @@ class Session:
         try:
             message = messages.parse(text)
         except messages.Malformed as problem:
-            self._answer(problem.frame)
+            self._send(problem.frame)
             return
         match reaction_to(self.state, message["msg"], self.version):
             case Reaction.QUEUE:
                 self._enqueue(message)
             case Reaction.ECHO:
-                self._effects.send(messages.pong(message))
+                self.outbox.send_uncounted(messages.pong(message))
             case Reaction.NEGOTIATE:
                 self._connect(message, now)
             case Reaction.NOT_YET:
-                self._answer(messages.error("Must connect first", message))
+                self._send(messages.error("Must connect first", message))
             case Reaction.NOT_AGAIN:
-                self._answer(messages.error("Already connected", message))
+                self._send(messages.error("Already connected", message))
             case Reaction.NOTE_LEAVING:
                 self._leaving = True
 
@@ -247,13 +279,6 @@ class Session:
             self._reading = False
             self._effects.pause_reading()
         self._advance()
-
-    def _answer(self, frame: Frame) -> None:
-        # Before `connected` nothing counts: the client starts to count there.
-        if self.state is State.NEW:
-            self._effects.send(frame)
-        else:
-            self._send(frame)
 
     def _connect(self, message: dict[str, Any], now: float) -> None:
         version, support = message.get("version"), message.get("support")
@@ -267,7 +292,7 @@ class Session:
         if offered and isinstance(support, list):
             chosen = next((item for item in support if item in messages.VERSIONS), chosen)
         if not offered or chosen != version:
-            self._effects.send(messages.failed(chosen))
+            self._send(messages.failed(chosen))
             self._effects.close(*NORMAL_CLOSURE)
             self._end(Event.REFUSE)
             return
@@ -291,13 +316,18 @@ class Session:
             return
         self._advancing = True
         try:
-            while self._queue and self._blocker is None and self.open:
+            while self._queue and self._blocker is None and self.open and not self._clogged:
                 self._dispatch(self._queue.popleft())
                 if not self._reading and len(self._queue) <= self._max_queue // 2:
                     self._reading = True
                     self._effects.resume_reading()
         finally:
             self._advancing = False
+
+    @property
+    def _clogged(self) -> bool:
+        # What is asked now could not be answered.
+        return self.outbox.waiting > self._high_water
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         match message["msg"]:
@@ -432,6 +462,12 @@ class Session:
 
     # In: published data
 
+    def live_part(self, subscription: Subscription) -> LivePart:
+        """A further contribution of a subscription, for one live query that it publishes."""
+        part = self.merge_box.live_part()
+        subscription.parts.append(part)
+        return part
+
     def added(self, subscription: Subscription, document: Document) -> None:
         """A low-level publication adds a document; fields it published before stay."""
         if subscription.active:
@@ -505,6 +541,8 @@ class Session:
                 return self._connect_deadline
             case State.DETACHED:
                 return self._grace_ends
+            case State.CONNECTED if self.outbox.blocked:
+                return self._stuck_deadline
         return self._heartbeat.deadline if self._heartbeat is not None else None
 
     def tick(self, now: float) -> None:
@@ -515,15 +553,25 @@ class Session:
                 self._end(Event.TIMEOUT)
             case State.DETACHED if _is_past(self._grace_ends, now):
                 self._end(Event.EXPIRE)
+            case State.CONNECTED if self.outbox.blocked:
+                # It may well live, and its pongs be behind what it does not read.
+                if _is_past(self._stuck_deadline, now):
+                    self._give_up(now)
             case State.CONNECTED if self._heartbeat is not None:
                 self._beat(self._heartbeat, now)
+
+    def _give_up(self, now: float) -> None:
+        self._traffic.cut_off += 1
+        reason = f"Too slow: nothing was taken for {self._stuck_timeout:g} s"
+        self._effects.close(TOO_SLOW, reason)
+        self.lost(now)
 
     def _beat(self, heartbeat: Heartbeat, now: float) -> None:
         if not self._reading:  # a client that nobody listens to is not silent
             heartbeat.seen()
         beat = heartbeat.tick(now)
         if beat is Beat.PING:
-            self._effects.send(messages.PING)
+            self.outbox.send_uncounted(messages.PING)
         elif beat is Beat.DEAD:
             self._effects.close(*NORMAL_CLOSURE)
             self.lost(now)
@@ -534,12 +582,27 @@ class Session:
             self._effects.close(code, reason)
             self._end(Event.CLOSE)
 
+    def blocked(self, now: float) -> None:
+        """The client does not take what it is sent. Idempotent."""
+        if self._stuck_deadline is None and self._stuck_timeout:
+            self._stuck_deadline = now + self._stuck_timeout
+        self.outbox.block()
+
+    def drained(self) -> None:
+        """The client has taken what it was sent, or most of it. Idempotent."""
+        if self.state is not State.DETACHED:  # else it is its former socket that says so late
+            self._stuck_deadline = None
+            if self._heartbeat is not None:
+                self._heartbeat.seen()
+            self.outbox.drain()
+
     def lost(self, now: float) -> None:
         """The socket is gone: wait for the client's return, if it may. Idempotent."""
         if self.state is State.CONNECTED and self._grace_period and not self._leaving:
             self._move(Event.LOSE)
-            self._heartbeat = None
+            self._heartbeat = self._stuck_deadline = None
             self._grace_ends = now + self._grace_period
+            self.outbox.detach()
         elif self.state is not State.DETACHED:
             self._end(Event.LEAVE)
 
@@ -550,7 +613,7 @@ class Session:
             and not self._leaving
             and self._grace_period > 0
             and self.version == version
-            and self._backlog.covers(received)
+            and self.outbox.covers(received)
         )
 
     def resume(self, received: int, now: float) -> None:
@@ -558,7 +621,9 @@ class Session:
 
         Methods and subscriptions that it asks again, not knowing better, are not run again.
         """
-        again = self._backlog.resume(received)
+        self._start(Event.RESUME, now)
+        self._stuck_deadline = None
+        again = self.outbox.resume(received, messages.connected(self.id))
         self._repeated = {
             *(frame.about for frame in again),
             *(("method", id) for id in self._running),  # noqa: A001
@@ -566,10 +631,6 @@ class Session:
             *(_about(message) for message in self._queue),
         }
         self._repeated.discard(None)  # about nothing that is asked again
-        self._start(Event.RESUME, now)
-        self._send(messages.connected(self.id))
-        for frame in again:
-            self._send(frame)
         if not self._reading:
             self._effects.pause_reading()
 
@@ -587,6 +648,7 @@ class Session:
         self._move(event)
         self._queue.clear()
         self._heartbeat = None
+        self.outbox.end()
         for subscription in [*self.subscriptions.values(), *self.universal]:
             self._deactivate(subscription)
         self.subscriptions = {}
@@ -596,6 +658,8 @@ class Session:
     def _deactivate(self, subscription: Subscription) -> None:
         if subscription.active:
             subscription.active = False
+            for part in subscription.parts:
+                part.retire()
             self._effects.stopped(subscription)
 
 

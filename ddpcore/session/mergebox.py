@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ddpcore.live.document import Document, Step
+from ddpcore.session.outbox import Outbox
 from ddpcore.session.strategy import (
     ForgetfulView,
     PublicationStrategy,
@@ -24,9 +25,8 @@ from ddpcore.session.strategy import (
     held_by,
     server_merge,
 )
-from ddpcore.wire.frame import Frame
 
-__all__ = ["MergeBox", "Part"]
+__all__ = ["LivePart", "MergeBox", "Part"]
 
 
 class Part:
@@ -44,6 +44,64 @@ class Part:
         """The version this part contributes, if any."""
         documents = self.documents.get(collection)
         return documents.get(id) if documents else None
+
+    def retire(self) -> None:
+        """Its subscription is over: it contributes nothing more."""
+
+
+class LivePart(Part):
+    """What one live query contributes: documents of one collection.
+
+    Args:
+        box: The client's merge box.
+        outbox: Its outbox.
+    """
+
+    __slots__ = ("_box", "_outbox", "_own", "_view")
+
+    def __init__(self, box: MergeBox, outbox: Outbox) -> None:
+        super().__init__()
+        self._box: MergeBox | None = box
+        self._outbox = outbox
+        self._view: View = _NOWHERE
+        self._own: dict[str, Document] = {}
+
+    def take(self, step: Step) -> None:
+        """Take a step of the query, and tell the client."""
+        # This runs for each client of each change. Nearly always there is nothing to merge: the
+        # client makes just this step, and its frame is put where it leaves. See `MergedView.apply`
+        # and `Outbox.step` for the rest.
+        if self._view.sole is self:
+            own, id = self._own, step.document.id  # noqa: A001
+            if own.get(id) is step.before:
+                after = step.after
+                if after is None:
+                    del own[id]
+                else:
+                    own[id] = after
+                outbox = self._outbox
+                if outbox.flowing:
+                    frame = step.frame
+                    if frame is not None:
+                        frames = outbox.frames
+                        frames.append(frame)
+                        if len(frames) == 1:
+                            outbox.wake()
+                else:
+                    outbox.step(step)
+                return
+        if self._box is not None:
+            self._box.apply(self, step)
+
+    def enter(self, view: View, own: dict[str, Document]) -> None:
+        """It contributes to `view` from now on, in `own`."""
+        self._view = view
+        self._own = own
+
+    def retire(self) -> None:
+        """What comes late changes nothing any more."""
+        self._box = None
+        self._view = _NOWHERE
 
 
 class _Merged:
@@ -86,6 +144,8 @@ class MergedView(View):
     """SERVER_MERGE: the client has one version, put together from all subscriptions."""
 
     __slots__ = ("merged",)
+
+    known = True
 
     def __init__(self, collection: str) -> None:
         super().__init__(collection)
@@ -149,6 +209,9 @@ class MergedView(View):
             del self.merged[id]
 
 
+_NOWHERE = MergedView("")
+"""Where live parts are that have nothing to contribute yet, or any more."""
+
 _VIEWS: dict[PublicationStrategy, type[View]] = {
     PublicationStrategy.SERVER_MERGE: MergedView,
     PublicationStrategy.NO_MERGE: UnmergedView,
@@ -161,19 +224,19 @@ class MergeBox:
     """One client's view.
 
     Args:
-        send: Takes each frame the client must get, in order.
+        outbox: Takes what the client must be told, in order.
         strategy: Gives the strategy of a collection. It is asked when the client first sees the
             collection.
     """
 
-    __slots__ = ("_before", "_late", "_send", "_strategy", "_views")
+    __slots__ = ("_before", "_late", "_outbox", "_strategy", "_views")
 
     def __init__(
         self,
-        send: Callable[[Frame], None],
+        outbox: Outbox,
         strategy: Callable[[str], PublicationStrategy] = server_merge,
     ) -> None:
-        self._send = send
+        self._outbox = outbox
         self._strategy = strategy
         self._views: dict[str, View] = {}
         # While subscriptions are run again for another user: what the client had, and what it is
@@ -185,7 +248,15 @@ class MergeBox:
         """Let `part` take a live query's `step`; send what the client must know, if anything."""
         collection = step.document.collection
         view = self._views.get(collection) or self._open(collection)
-        self._tell(view, view.apply(part, step))
+        is_new = part not in view.parts
+        told = view.apply(part, step)
+        if is_new:
+            self._entered(view, part)
+        self._tell(view, told)
+
+    def live_part(self) -> LivePart:
+        """A part for a live query."""
+        return LivePart(self, self._outbox)
 
     def say(self, part: Part, step: Step) -> None:
         """Let `part` take a step that a publication made by hand; see `View.say`.
@@ -195,7 +266,20 @@ class MergeBox:
         """
         collection = step.document.collection
         view = self._views.get(collection) or self._open(collection)
-        self._tell(view, view.say(part, step))
+        is_new = part not in view.parts
+        told = view.say(part, step)
+        if is_new:
+            self._entered(view, part)
+        self._tell(view, told)
+
+    def _entered(self, view: View, part: Part) -> None:
+        self._find_sole(view)
+        if isinstance(part, LivePart) and part in view.parts:
+            part.enter(view, view.parts[part])
+
+    def _find_sole(self, view: View) -> None:
+        alone = view.known and len(view.parts) == 1 and self._before is None
+        view.sole = next(iter(view.parts)) if alone else None
 
     def drop(self, part: Part) -> None:
         """Take back everything `part` contributes, in the order it came."""
@@ -203,13 +287,17 @@ class MergeBox:
             view = self._views[collection]
             for step in view.drop(part):
                 self._tell(view, step)
+            self._find_sole(view)
             if not view.parts:
                 del self._views[collection]
         part.documents.clear()
+        part.retire()
 
     def begin_rerun(self) -> None:
         """Forget all parts, remember what the client has, and send nothing for now."""
         self._before, self._views = self._views, {}
+        for view in self._before.values():
+            view.sole = None
 
     def finish_rerun(self) -> None:
         """Send the difference between what the client had and what it should have now.
@@ -233,6 +321,8 @@ class MergeBox:
         late, self._late = self._late, []
         for view, step in late:
             self._tell(view, step)
+        for view in self._views.values():
+            self._find_sole(view)
 
     def documents(self, collection: str) -> dict[str, Document]:
         """What the client sees of a collection: id → document. For tests and inspection."""
@@ -250,7 +340,9 @@ class MergeBox:
         if step is None:
             return
         if self._before is None:
-            if (frame := step.frame) is not None:
-                self._send(frame)
+            if view.known:
+                self._outbox.step(step)
+            elif (frame := step.frame) is not None:
+                self._outbox.send(frame)
         elif view.verbatim:
             self._late.append((view, step))

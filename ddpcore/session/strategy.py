@@ -79,15 +79,20 @@ class View(ABC):
         parts: What is contributed, and by whom; the dictionaries are those of the parts.
         verbatim: Whether the client is told everything that is said, as it was said. Then what
             is said while subscriptions run again is told afterwards, and not only what it led to.
+        known: Whether the client's versions are known, so that its steps can be put together.
+        sole: The part that alone contributes: its documents are the client's. None if there are
+            several parts, or the strategy or a change of user wants to know of each step.
     """
 
-    __slots__ = ("collection", "parts")
+    __slots__ = ("collection", "parts", "sole")
 
     verbatim = False
+    known = False
 
     def __init__(self, collection: str) -> None:
         self.collection = collection
         self.parts: dict[Part, dict[str, Document]] = {}
+        self.sole: Part | None = None
 
     @abstractmethod
     def apply(self, part: Part, step: Step) -> Step | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Frame"]
+__all__ = ["UNCOUNTED", "Frame"]
+
+UNCOUNTED = ("nothing", "")
+"""What pings, pongs and all before `connected` are about: neither side counts them."""
 
 
 class Frame:
@@ -16,7 +19,7 @@ class Frame:
     Attributes:
         data: The text.
         about: Which method ("method", id), subscription ("sub", id) or session ("connected", "")
-            it answers; None for all others.
+            it answers, `UNCOUNTED`, or None for all others.
     """
 
     __slots__ = ("_wrapped", "about", "data")
@@ -28,12 +31,13 @@ class Frame:
 
     def wrapped(self, framing: Callable[[bytes], bytes]) -> bytes:
         """This frame inside a transport's framing, computed once per framing."""
-        if self._wrapped is None:
-            self._wrapped = {}
-        wrapped = self._wrapped.get(framing)
+        wrapped = self._wrapped
         if wrapped is None:
-            wrapped = self._wrapped[framing] = framing(self.data)
-        return wrapped
+            wrapped = self._wrapped = {}
+        elif framing in wrapped:
+            return wrapped[framing]
+        made = wrapped[framing] = framing(self.data)
+        return made
 
     def __repr__(self) -> str:
         return f"Frame({self.data.decode('ascii')})"

@@ -10,7 +10,7 @@ from typing import Any
 
 from ddpcore.errors import MeteorError
 from ddpcore.wire import ejson
-from ddpcore.wire.frame import Frame
+from ddpcore.wire.frame import UNCOUNTED, Frame
 from ddpcore.wire.unset import UNSET
 
 __all__ = [
@@ -80,8 +80,8 @@ def _frame(message: dict[str, Any], about: tuple[str, str] | None = None) -> Fra
     return Frame(ejson.dump_plain(message).encode("ascii"), about)
 
 
-PING = _frame({"msg": "ping"})
-PONG = _frame({"msg": "pong"})
+PING = _frame({"msg": "ping"}, UNCOUNTED)
+PONG = _frame({"msg": "pong"}, UNCOUNTED)
 
 
 def connected(session: str) -> Frame:
@@ -96,7 +96,7 @@ def failed(version: str) -> Frame:
 
 def pong(ping: dict[str, Any]) -> Frame:
     """`pong` with the ping's id, where it had one."""
-    return _frame({"msg": "pong", "id": ping["id"]}) if "id" in ping else PONG
+    return _frame({"msg": "pong", "id": ping["id"]}, UNCOUNTED) if "id" in ping else PONG
 
 
 def error(reason: str, offending: Any = UNSET) -> Frame:

@@ -109,7 +109,12 @@ class World:
             max_queue=5,
         )
 
-    def send(self, frame: Frame) -> None:
+    def wake(self) -> None:
+        while self.session.outbox.pending:
+            for frame in self.session.outbox.take():
+                self.say(frame)
+
+    def say(self, frame: Frame) -> None:
         assert not self.closed, f"sent after the close: {frame}"
         message = checked(frame)
         self.said.append(message)

@@ -23,6 +23,7 @@ async def test_019_no_two_connections_share_an_id():
         clients = [Client(server) for _ in range(50)]
         for client in clients:
             client.connect()
+        await turns()
         assert len({client.messages[0]["session"] for client in clients}) == 50
 
 

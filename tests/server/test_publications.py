@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from decimal import Decimal
 
@@ -75,10 +76,16 @@ async def test_038_a_duplicate_id_runs_nothing():
         assert len(calls) == 2  # 057
 
 
+def outgoing(client: Client) -> list[str]:
+    """What is about to be sent to a client, with this turn of the loop."""
+    frames = client.receiver.machine.outbox.frames
+    return [json.loads(frame.data)["msg"] for frame in frames]
+
+
 async def test_042_removals_then_callbacks_then_nosub():
     async def work(ctx):
         ctx.added("docs", "1", {})
-        ctx.on_stop(lambda: story.append(list(client.story)))
+        ctx.on_stop(lambda: story.append(outgoing(client)))
         ctx.ready()
 
     story = []

@@ -196,7 +196,12 @@ class Peer:
 
     # Effects
 
-    def send(self, frame: Frame) -> None:
+    def wake(self) -> None:
+        while self.machine.outbox.pending:
+            for frame in self.machine.outbox.take():
+                self.say(frame)
+
+    def say(self, frame: Frame) -> None:
         assert not self.over, f"sent after the end: {frame}"
         assert self.wire is not None, f"sent to nobody: {frame}"
         assert not self.wire.hung_up, f"sent after the close: {frame}"

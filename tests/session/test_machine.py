@@ -40,7 +40,11 @@ class World:
             ID, self, methods=METHODS, publications=PUBLICATIONS, now=0.0, **options
         )
 
-    def send(self, frame: Frame) -> None:
+    def wake(self) -> None:
+        for frame in self.session.outbox.take():
+            self.say(frame)
+
+    def say(self, frame: Frame) -> None:
         assert self.closed is None, f"sent after the close: {frame}"
         message = json.loads(frame.data)
         self.said.append(message)

@@ -18,7 +18,7 @@ from memory_client import Store
 from ddpcore import UNSET, Document
 from ddpcore.live.document import Step
 from ddpcore.session.mergebox import MergeBox, Part
-from ddpcore.wire.frame import Frame
+from ddpcore.session.outbox import Outbox
 
 
 class Box:
@@ -27,12 +27,14 @@ class Box:
     def __init__(self) -> None:
         self.frames: list[dict[str, Any]] = []
         self.store = Store()
-        self.merge_box = MergeBox(self._send)
+        self.outbox = Outbox(self._wake)
+        self.merge_box = MergeBox(self.outbox)
         self.parts: dict[int, Part] = {}
 
-    def _send(self, frame: Frame) -> None:
-        self.frames.append(json.loads(frame.data))
-        self.store.take(self.frames[-1])
+    def _wake(self) -> None:
+        for frame in self.outbox.take():
+            self.frames.append(json.loads(frame.data))
+            self.store.take(self.frames[-1])
 
     def part(self, number: int) -> Part:
         return self.parts.setdefault(number, Part())
@@ -177,12 +179,13 @@ def test_drop_takes_documents_back_in_the_order_they_came():
 
 
 def test_a_step_shared_by_all_is_encoded_once():
-    frames: list[Frame] = []
-    boxes = [MergeBox(frames.append) for _ in range(3)]
+    outbox = Outbox(lambda: None)
+    boxes = [MergeBox(outbox) for _ in range(3)]
     step = Step(None, Document.of("c", "1", {"a": 1}))
     for box in boxes:
         box.apply(Part(), step)
-    assert frames[0] is frames[1] is frames[2]
+    first, second, third = outbox.take()
+    assert first is second is third
 
 
 def test_an_empty_box_keeps_nothing():

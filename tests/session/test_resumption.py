@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ddpcore.live.document import Document
-from ddpcore.session.backlog import REPLAY_BYTES, Backlog
 from ddpcore.session.machine import Invocation, Session, State, Subscription
+from ddpcore.session.outbox import REPLAY_BYTES, Outbox
 from ddpcore.wire import messages
 from ddpcore.wire.frame import Frame
 
@@ -66,7 +66,12 @@ class Peer:
             **world.options,
         )
 
-    def send(self, frame: Frame) -> None:
+    def wake(self) -> None:
+        while self.session.outbox.pending:
+            for frame in self.session.outbox.take():
+                self.say(frame)
+
+    def say(self, frame: Frame) -> None:
         message = json.loads(frame.data)
         self.socket.said.append(message)
         if message["msg"] not in ("ping", "pong"):
@@ -506,19 +511,25 @@ def test_messages_at_a_lost_socket_are_not_heard():
     assert socket.peer.methods == []
 
 
-class TestBacklog:
-    def test_what_is_kept_is_bounded_by_count(self):
-        backlog = Backlog(3)
-        for n in range(5):
-            backlog.sending(Frame(b"%d" % n))
-        assert [n for n in range(7) if backlog.covers(n)] == [2, 3, 4, 5]
-        assert [frame.data for frame in backlog.resume(3)] == [b"3", b"4"]
-        assert backlog.sent == 3
+class TestWhatIsKept:
+    """Frames sent last, in case they are lost on the way."""
 
-    def test_what_is_kept_is_bounded_by_bytes(self):
-        backlog = Backlog(100)
+    def test_it_is_bounded_by_count(self):
+        outbox = Outbox(lambda: None, replay=3)
+        for n in range(5):
+            outbox.send(Frame(b"%d" % n))
+            outbox.take()
+        assert [n for n in range(7) if outbox.covers(n)] == [2, 3, 4, 5]
+        outbox.resume(3, Frame(b"connected"))
+        assert [frame.data for frame in outbox.take()] == [b"connected", b"3", b"4"]
+        assert outbox.sent == 6
+
+    def test_it_is_bounded_by_bytes(self):
+        outbox = Outbox(lambda: None, replay=100)
         for _ in range(4):
-            backlog.sending(Frame(b"x" * (REPLAY_BYTES // 2)))
-        assert [n for n in range(6) if backlog.covers(n)] == [2, 3, 4]
-        backlog.sending(Frame(b"x" * (REPLAY_BYTES + 1)))
-        assert [n for n in range(7) if backlog.covers(n)] == [5]
+            outbox.send(Frame(b"x" * (REPLAY_BYTES // 2)))
+            outbox.take()
+        assert [n for n in range(6) if outbox.covers(n)] == [2, 3, 4]
+        outbox.send(Frame(b"x" * (REPLAY_BYTES + 1)))
+        outbox.take()
+        assert [n for n in range(7) if outbox.covers(n)] == [5]

@@ -25,8 +25,8 @@ from ddpcore import (
 )
 from ddpcore.live.document import Step
 from ddpcore.session.mergebox import MergeBox, Part
+from ddpcore.session.outbox import Outbox
 from ddpcore.transport import MemoryTransport
-from ddpcore.wire.frame import Frame
 
 ALL = list(PublicationStrategy)
 UNCHECKED = [NO_MERGE, NO_MERGE_NO_HISTORY]
@@ -59,15 +59,16 @@ class Box:
         self.asked: list[str] = []
         self.strategy = strategy
         self.frames: list[dict[str, Any]] = []
-        self.merge_box = MergeBox(self._send, self._strategy)
+        self.outbox = Outbox(self._wake)
+        self.merge_box = MergeBox(self.outbox, self._strategy)
         self.parts: dict[int, Part] = {}
 
     def _strategy(self, collection: str) -> PublicationStrategy:
         self.asked.append(collection)
         return self.strategy
 
-    def _send(self, frame: Frame) -> None:
-        self.frames.append(json.loads(frame.data))
+    def _wake(self) -> None:
+        self.frames += [json.loads(frame.data) for frame in self.outbox.take()]
 
     def _sent(self) -> list[dict[str, Any]]:
         frames, self.frames = self.frames, []
@@ -614,11 +615,11 @@ def test_a_strategy_is_asked_for_once_as_long_as_the_client_sees_the_collection(
 
 
 def test_without_a_strategy_it_is_server_merge():
-    frames: list[Frame] = []
-    merge_box = MergeBox(frames.append)
+    outbox = Outbox(lambda: None)
+    merge_box = MergeBox(outbox)
     for _ in range(2):
         merge_box.apply(Part(), Step(None, Document.of("c", "1", {"a": 1})))
-    assert len(frames) == 1
+    assert len(outbox.take()) == 1
 
 
 class Plugin:

@@ -17,7 +17,7 @@ import asyncio
 import itertools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -227,9 +227,10 @@ class _Wire(MemoryTransport):
         self.headers = visible_headers(headers.items())
         self.texts: asyncio.Queue[str | Closed] = asyncio.Queue()
 
-    def send(self, frame: Frame) -> None:
-        assert self.closed is None, f"sent after the close: {frame}"
-        self.texts.put_nowait(frame.data.decode("ascii"))
+    def send(self, frames: Sequence[Frame]) -> None:
+        assert self.closed is None, f"sent after the close: {frames}"
+        for frame in frames:
+            self.texts.put_nowait(frame.data.decode("ascii"))
 
     def close(self, code: int, reason: str) -> None:
         if self.closed is None:

@@ -188,11 +188,11 @@ ADDED = b'{"msg":"added","collection":"books","id":"9"}'
 async def test_undisciplined_messages_fail_the_test_and_not_the_server(server):
     with pytest.raises(AssertionError, match="added twice"):
         async with connect(server) as client:
-            client.transport.send(messages.Frame(ADDED))
-            client.transport.send(messages.Frame(ADDED))
+            client.transport.send([messages.Frame(ADDED)])
+            client.transport.send([messages.Frame(ADDED)])
     async with connect(server) as client:
-        client.transport.send(messages.Frame(ADDED))
-        client.transport.send(messages.Frame(ADDED))
+        client.transport.send([messages.Frame(ADDED)])
+        client.transport.send([messages.Frame(ADDED)])
         with pytest.raises(AssertionError, match="added twice"):
             await client.call("echo", 1)
         client._fault = None
@@ -202,7 +202,7 @@ async def test_nothing_comes_after_the_close(server):
     with pytest.raises(AssertionError, match="after the close"):
         async with connect(server) as client:
             client.transport.close(1000, "over")
-            client.transport.send(messages.Frame(ADDED))
+            client.transport.send([messages.Frame(ADDED)])
     assert client.transport.late
 
 
@@ -340,8 +340,8 @@ def test_a_runner_runs_clients_in_plain_functions(server):
 def test_a_runner_reports_undisciplined_servers(server):
     ddp = Runner()
     client = ddp.connect(server)
-    client.transport.send(messages.Frame(ADDED))
-    client.transport.send(messages.Frame(ADDED))
+    client.transport.send([messages.Frame(ADDED)])
+    client.transport.send([messages.Frame(ADDED)])
     with pytest.raises(AssertionError, match="added twice"):
         ddp.close()
     assert not runs(server)

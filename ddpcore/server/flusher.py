@@ -1,0 +1,77 @@
+"""The flusher: what all clients are to be sent leaves at the end of a turn of the event loop.
+
+So the frames that a turn makes for a client leave together, and no client costs a callback of its
+own. A turn sends so much and no more; who is left over goes on in the next, after whatever came
+in meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from ddpcore.session.outbox import Traffic
+
+if TYPE_CHECKING:
+    from ddpcore.server.runtime import SessionRuntime
+
+__all__ = ["Flusher"]
+
+logger = logging.getLogger(__name__)
+
+TURN = 1024 * 1024
+"""Bytes that leave in one turn, of all clients: a millisecond or two of work."""
+
+LEAST = 1024
+"""What a client counts at least: a send of few bytes costs as much as one of a thousand."""
+
+
+class Flusher:
+    """Sends what the sessions have that ask for it.
+
+    Args:
+        traffic: Where it is counted.
+    """
+
+    __slots__ = ("_traffic", "_waiting")
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._waiting: list[SessionRuntime] = []
+
+    def add(self, session: SessionRuntime) -> None:
+        """Send what this one has, at the end of the turn."""
+        waiting = self._waiting
+        waiting.append(session)
+        if len(waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        frames = size = cost = done = 0
+        for session in waiting:
+            done += 1
+            machine = session.machine
+            outbox = machine.outbox
+            # A slice at a time, so that the other clients have their turn.
+            taken = outbox.take() if outbox.flowing else machine.take()
+            if not taken:
+                continue
+            try:
+                session.transport.send(taken)
+            except Exception:
+                logger.exception("A transport failed to send")
+            frames += len(taken)
+            size += outbox.size
+            cost += max(outbox.size, LEAST)
+            if not outbox.flowing and outbox.pending:
+                self.add(session)
+            if cost >= TURN:
+                break
+        self._traffic.frames += frames
+        self._traffic.bytes += size
+        if rest := waiting[done:]:
+            if not self._waiting:
+                asyncio.get_running_loop().call_soon(self._turn)
+            self._waiting[:0] = rest  # before those that have had their turn

@@ -1,0 +1,352 @@
+"""The outbox: what is to go to one client, and what may have been lost on the way.
+
+As long as the client takes what it is sent, frames leave in the order they come, all those of a
+turn of the event loop together. When it does not, only answers wait as frames. Of a document
+nothing is kept but the step from the version the client has to the one it should have by now, so
+what a slow client costs depends on how many documents it has, not on how often they change. Each
+of them keeps the place of its first change: what `ready` and `updated` promise still comes before
+them, perhaps in a newer version.
+
+A client that is gone for a while is a client that takes nothing (docs/architecture.md).
+
+Both sides count frames (Meteor 3.5: the server `sentCount`, the client `receivedCount`), pings and
+pongs left out. A client that returns says how many it got; if all it lacks is still here, the
+session goes on as if nothing had happened. Meteor 3.5 resumes only if nothing was lost; frames
+lost in flight are sent again here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from ddpcore.live.document import Step
+from ddpcore.wire.frame import UNCOUNTED, Frame
+
+__all__ = ["REPLAY_BYTES", "SLICE", "Outbox", "Traffic"]
+
+SLICE = 64 * 1024
+"""Bytes that leave in one go: the other clients have their turn between two of them."""
+
+REPLAY_BYTES = 1024 * 1024
+"""Bytes of frames that are kept to be sent again: a megabyte is what a slow network may hold."""
+
+CONNECTED = ("connected", "")
+"""What a `connected` frame is about; an old one is not sent again."""
+
+Key = tuple[str, str]
+
+
+class Traffic:
+    """What went out of a server, over all its clients. The numbers only grow, but for `blocked`.
+
+    Attributes:
+        frames: Messages sent.
+        bytes: Their bytes, without what transports add.
+        blocked: Clients that do not take what they are sent, at present.
+        slowed: How often a client began not to.
+        put_together: Changes that such clients need not be told one by one.
+        cut_off: Clients that were given up for it.
+    """
+
+    __slots__ = ("blocked", "bytes", "cut_off", "frames", "put_together", "slowed")
+
+    def __init__(self) -> None:
+        self.frames = self.bytes = self.blocked = self.slowed = 0
+        self.put_together = self.cut_off = 0
+
+
+class Outbox:
+    """What is to go to one client.
+
+    Args:
+        wake: Called when there is something to `take` and nothing was before.
+        crowd: Called when one more frame waits that cannot be put together.
+        replay: How many frames are kept to be sent again; 0: none, nothing can be resumed.
+        traffic: Where it is counted.
+
+    Attributes:
+        wake: See above.
+        flowing: Whether all that came before is in `frames` or has left: then a frame is sent by
+            being put there, and `wake` called if it is the first. Otherwise call `send`.
+        frames: What leaves next, in order.
+        blocked: Whether the client takes nothing at present.
+        sent: How many frames have left, as the client counts them.
+        size: Bytes of the frames that were taken last.
+        held: How many frames wait that cannot be put together.
+        waiting: Their bytes.
+    """
+
+    __slots__ = (
+        "_absent",
+        "_crowd",
+        "_kept",
+        "_kept_bytes",
+        "_late",
+        "_most_kept",
+        "_order",
+        "_over",
+        "_replay",
+        "_rest",
+        "_traffic",
+        "_uncounted",
+        "blocked",
+        "flowing",
+        "frames",
+        "held",
+        "sent",
+        "size",
+        "waiting",
+        "wake",
+    )
+
+    def __init__(
+        self,
+        wake: Callable[[], object],
+        crowd: Callable[[], object] = lambda: None,
+        replay: int = 0,
+        traffic: Traffic | None = None,
+    ) -> None:
+        self.wake = wake
+        self._crowd = crowd
+        self.flowing = True
+        self.blocked = False
+        self.frames: list[Frame] = []
+        self.sent = 0
+        self.size = 0
+        self.held = 0
+        self.waiting = 0
+        self._traffic = traffic or Traffic()
+        self._over = self._absent = False
+        self._uncounted = False  # whether there may be such among the frames
+        # Of a burst too large for one slice: what is left. Then, in their order, frames and the
+        # keys of documents whose steps are in `_late`; None there: it has come to nothing.
+        self._rest: deque[Frame] | None = None
+        self._order: deque[Frame | Key] | None = None
+        self._late: dict[Key, Step | None] | None = None
+        self._replay = replay
+        self._kept: list[Frame] = []  # the last frames sent: `_replay` of them, or some more
+        self._most_kept = 2 * replay
+        self._kept_bytes = 0
+
+    # In
+
+    def send(self, frame: Frame) -> None:
+        """Send `frame` after all that came before."""
+        if self.flowing:
+            frames = self.frames
+            frames.append(frame)
+            if len(frames) == 1:
+                self.wake()
+        elif not self._over:
+            self._hold(frame)
+            self._crowd()
+
+    def _hold(self, frame: Frame) -> None:
+        self._waiting_order().append(frame)
+        self.held += 1
+        self.waiting += len(frame.data)
+
+    def send_uncounted(self, frame: Frame) -> None:
+        """Send a frame that is about `UNCOUNTED`."""
+        self._uncounted = True
+        self.send(frame)
+
+    def step(self, step: Step) -> None:
+        """Tell the client of a document's step from the version that it has."""
+        if self.flowing:
+            frame = step.frame
+            if frame is not None:
+                self.send(frame)
+        elif not self._over:
+            self._put_off(step)
+
+    def _put_off(self, step: Step) -> None:
+        document = step.document
+        key = (document.collection, document.id)
+        late = self._late
+        if late is None:
+            late = self._late = {}
+        if key not in late:
+            late[key] = step
+            self._waiting_order().append(key)
+            return
+        self._traffic.put_together += 1
+        earlier = late[key]
+        before, after = earlier.before if earlier else None, step.after
+        late[key] = Step(before, after) if before or after else None
+
+    def _waiting_order(self) -> deque[Frame | Key]:
+        order = self._order
+        if order is None:
+            order = self._order = deque()
+        return order
+
+    # Out
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything for `take` to give."""
+        return not self.blocked and bool(self.frames or self._rest or self._order)
+
+    def take(self) -> list[Frame]:
+        """What leaves now: a slice, or a single frame that is larger. It counts as sent."""
+        if self.flowing:
+            frames = self.frames
+            self.frames = []
+            if len(frames) == 1:
+                size = len(frames[0].data)
+            else:
+                size = sum([len(frame.data) for frame in frames])
+                if size > SLICE:
+                    frames, size = self._cut(frames)
+        elif self.blocked:
+            return []
+        else:
+            frames, size = self._slice()
+        self.size = size
+        counted = self._counted(frames) if self._uncounted else frames
+        self.sent += len(counted)
+        if self._replay:
+            kept = self._kept
+            kept += counted
+            self._kept_bytes += size
+            if len(kept) > self._most_kept or self._kept_bytes > REPLAY_BYTES:
+                self._forget()
+        return frames
+
+    def _cut(self, frames: list[Frame]) -> tuple[list[Frame], int]:
+        self._rest = deque(frames)
+        self.flowing = False
+        return self._slice()
+
+    def _slice(self) -> tuple[list[Frame], int]:
+        frames: list[Frame] = []
+        size = 0
+        rest, order = self._rest, self._order
+        while size < SLICE:
+            if rest:
+                frame: Frame | None = rest.popleft()
+            elif order:
+                frame = self._next(order)
+            else:
+                break
+            if frame is not None:
+                frames.append(frame)
+                size += len(frame.data)
+        if not rest and not order:
+            self._flow()
+        return frames, size
+
+    def _next(self, order: deque[Frame | Key]) -> Frame | None:
+        item = order.popleft()
+        if isinstance(item, Frame):
+            self.held -= 1
+            self.waiting -= len(item.data)
+            return item
+        assert self._late is not None
+        step = self._late.pop(item)
+        return step.frame if step is not None else None
+
+    def _flow(self) -> None:
+        self._rest = self._order = self._late = None  # a deque of nothing is half a kilobyte
+        self.flowing = True
+
+    def _counted(self, frames: list[Frame]) -> list[Frame]:
+        self._uncounted = not self.flowing
+        return [frame for frame in frames if frame.about is not UNCOUNTED]
+
+    # The client
+
+    def block(self) -> None:
+        """The client takes nothing for now."""
+        if not self.blocked:
+            self.blocked = True
+            self._traffic.blocked += 1
+            self._traffic.slowed += 1
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.flowing:
+            self.flowing = False
+            if self.frames:
+                self._rest = deque(self.frames)
+                self.frames = []
+
+    def drain(self) -> None:
+        """The client takes what it is sent again."""
+        if not self.blocked or self._over:
+            return
+        self._unblock()
+        if self._rest or self._order:
+            self.wake()
+        else:
+            self._flow()
+
+    def _unblock(self) -> None:
+        if self.blocked and not self._absent:
+            self._traffic.blocked -= 1
+        self.blocked = self._absent = False
+
+    def end(self) -> None:
+        """Nothing more will be sent."""
+        self._unblock()
+        self._over = self.blocked = self._absent = True
+        self.flowing = False
+        self.frames = []
+        self._kept = []
+        self._rest = self._order = self._late = None
+        self.held = self.waiting = 0
+
+    # A client that is gone, and comes back
+
+    def detach(self) -> None:
+        """The client is not there. It is owed no heartbeat."""
+        self._unblock()
+        self.blocked = self._absent = True
+        self._stop()
+        if self._uncounted:
+            self._rest = deque(self._counted(list(self._rest or ())))
+            order, self._order = self._order or (), None
+            self.held = self.waiting = 0
+            for item in order:
+                if not isinstance(item, Frame):
+                    self._waiting_order().append(item)
+                elif item.about is not UNCOUNTED:
+                    self._hold(item)
+            self._uncounted = False
+
+    def covers(self, received: object) -> bool:
+        """Whether a client that got `received` frames can be given all the others."""
+        if type(received) is not int or received < 0:
+            return False
+        return 0 <= self.sent - received <= min(len(self._kept), self._replay)
+
+    def resume(self, received: int, connected: Frame) -> list[Frame]:
+        """Go on with a client that got `received` frames: `connected` first, then what it lacks.
+
+        Returns:
+            All frames that it gets before those that are made from now on.
+        """
+        kept = self._kept
+        lost = kept[len(kept) - (self.sent - received) :]
+        again = [frame for frame in lost if frame.about != CONNECTED]
+        self.detach()
+        rest = [connected, *again, *(self._rest or ())]
+        self._rest = deque(rest)
+        self.sent = received
+        self._kept = []
+        self._kept_bytes = 0
+        waiting = [each for each in self._order or () if isinstance(each, Frame)]
+        self.drain()
+        return rest + waiting
+
+    def _forget(self) -> None:
+        kept = self._kept[-self._replay :]
+        size = sum(len(frame.data) for frame in kept)
+        first = 0
+        while size > REPLAY_BYTES:
+            size -= len(kept[first].data)
+            first += 1
+        self._kept = kept[first:]
+        self._kept_bytes = size
