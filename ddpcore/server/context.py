@@ -52,9 +52,9 @@ class Context:
     Attributes:
         connection: The client's connection.
         name: The method's or publication's name; None for universal publications.
-        random: Random streams, seeded by the client where it sent a seed, so that both sides
-            make the same ids: ``ctx.random.id("books")``.
     """
+
+    _random: RandomStreams | None = None
 
     def __init__(
         self,
@@ -66,7 +66,17 @@ class Context:
         self._item = item
         self.connection = runtime.connection
         self.name = item.name
-        self.random = RandomStreams(random_seed)
+        self._random_seed = random_seed
+
+    @property
+    def random(self) -> RandomStreams:
+        """Random streams, seeded by the client where it sent a seed.
+
+        So both sides make the same ids: ``ctx.random.id("books")``.
+        """
+        if self._random is None:
+            self._random = RandomStreams(self._random_seed)
+        return self._random
 
     @property
     def server(self) -> Server:

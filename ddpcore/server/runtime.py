@@ -119,8 +119,12 @@ class SessionRuntime:
 
     def receive(self, text: str | bytes) -> None:
         """One message of the client."""
-        self.machine.receive(text, self._clock.time())
-        self._set_timer()
+        machine = self.machine
+        state = machine.state
+        machine.receive(text, self._clock.time())
+        # What comes only puts deadlines off, unless it changes the state.
+        if machine.state is not state:
+            self._set_timer()
 
     def lost(self) -> None:
         """The client is gone, for now or for good."""
@@ -226,7 +230,8 @@ class SessionRuntime:
         fence = WriteFence()
         current_fence.set(fence)  # this task's own; the handler's threads inherit it
         try:
-            await self._admit("method", invocation.name, invocation.params)
+            if self.server.rate_limiter:
+                await self._admit("method", invocation.name, invocation.params)
             params = handler.bind(invocation.params)
             value = await self.server.run(handler, context, params)
             outcome = messages.result(invocation.id, value)
@@ -269,19 +274,18 @@ class SessionRuntime:
         return ejson.clone(await self.server.run(handler, context, params))
 
     async def _admit(self, kind: Literal["method", "subscription"], name: str, params: Any) -> None:
-        if limiter := self.server.rate_limiter:
-            connection = self.connection
-            call = Call(
-                kind, name, self.machine.user_id, connection.id, connection.client_address, params
-            )
-            await limiter.check(call)
+        connection = self.connection
+        call = Call(
+            kind, name, self.machine.user_id, connection.id, connection.client_address, params
+        )
+        await self.server.rate_limiter.check(call)
 
     async def _publish(
         self, subscription: Subscription, handler: Handler, *, again: bool = False
     ) -> None:
         context = PublicationContext(self, subscription)
         try:
-            if subscription.name is not None and not again:
+            if subscription.name is not None and not again and self.server.rate_limiter:
                 await self._admit("subscription", subscription.name, subscription.params)
             # A copy: it may run again, and a handler may change what it is given.
             params = handler.bind(ejson.clone(subscription.params))
@@ -460,9 +464,15 @@ class SessionRuntime:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # The server's, since a method that has begun is run to its end, connection or not.
-        task = self._loop.create_task(work, context=self._context.copy())
+        task = self._loop.create_task(self._to_its_end(work), context=self._context.copy())
         self.server.handler_started(task)
         return task
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            self.server.handler_ended(self._loop)
 
 
 def _check_collections(queries: Sequence[LiveQuery]) -> None:

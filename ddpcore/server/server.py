@@ -283,6 +283,7 @@ class Server:
             for task in late:
                 task.cancel()
             await _wait(late, GRACE)
+            self._handlers.clear()  # those that were cancelled before their first step
         if self._crossbar is not None:
             await self._crossbar.stop()
             await self.bus.stop()
@@ -310,6 +311,8 @@ class Server:
         """Run a handler, in a thread if it is a plain `def`."""
         hook = self._around[isinstance(context, MethodContext)]
         if not hook.get_hookimpls():
+            if handler.is_async:
+                return await handler.function(context, *params)
             return await self._run(handler, context, params)
         async with AsyncExitStack() as around:
             for manager in hook(context=context, params=params):
@@ -340,7 +343,11 @@ class Server:
     def handler_started(self, task: asyncio.Task[None]) -> None:
         """A handler is at work."""
         self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
+
+    def handler_ended(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The handler of the running task has come to its end."""
+        # By its own word: a callback of the task would cost as much as the task.
+        self._handlers.discard(asyncio.current_task(loop))  # type: ignore[arg-type]
 
     def session_opened(self, session: SessionRuntime) -> None:
         """A session has connected."""
