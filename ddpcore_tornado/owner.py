@@ -17,6 +17,7 @@ import re
 import socket
 import zlib
 from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
@@ -89,6 +90,13 @@ class Owner(Router):
         """Take requests from other workers. A predecessor's address is taken over."""
         path = self._path(self._worker.number)
         self._inside.add_socket(bind_unix_socket(str(path), mode=0o600))
+
+    async def finish(self, patience: float) -> None:
+        """Give requests that others are answering this many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
 
     async def stop(self) -> None:
         """Take none, and end those that are under way."""

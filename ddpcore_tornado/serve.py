@@ -123,8 +123,10 @@ async def serve(application: Application, options: Options, worker: Worker | Non
             await site.finish()
         # Clients that poll need their HTTP connections until it is their turn. By these another
         # client could then start the server anew, hence the second stop.
-        await server.stop(spread=options.drain)
-        if owner is not None:
+        if owner is None:
+            await server.stop(spread=options.drain)
+        else:
+            await asyncio.gather(server.stop(spread=options.drain), owner.finish(options.drain))
             await owner.stop()
         await http.close_all_connections()
         await server.stop()
@@ -233,6 +235,9 @@ def run(load: Callable[[], Application], options: Options) -> int:
             raise
         worker.failed(str(problem))
         return 2
+    finally:
+        if worker is not None:
+            worker.ended()
     return 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 from collections.abc import MutableMapping
@@ -62,6 +63,7 @@ class Worker:
         self.directory = Path(place.directory)
         self.sockets = [socket.socket(fileno=number) for number in place.listening]
         self._channel = socket.socket(fileno=place.channel)
+        self._parent = os.getppid()
         for each in (*self.sockets, self._channel):
             each.setblocking(False)
 
@@ -98,6 +100,11 @@ class Worker:
         loop.add_reader(self._channel, told)
         self._report(ready=True, name=name, bus=bus)
         return stop
+
+    def ended(self) -> None:
+        """Leave nothing behind. It is the parent's part to clear up, if it lives."""
+        if os.getppid() != self._parent:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def _report(self, **what: Any) -> None:
         with suppress(OSError):  # the parent is gone, which the reader notices
