@@ -189,8 +189,11 @@ class Workers:
             processes = [life.process.pid for life in lives]
             serving(Serving(said["name"], said["bus"], self._shares.bindings, processes))
             keepers = [asyncio.ensure_future(self._keep(life)) for life in lives]
-            await stop
+            events = {stop, *keepers}
+            await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
             for keeper in keepers:
+                if keeper.done():  # never, but if it were it should be known
+                    keeper.result()
                 keeper.cancel()
             stopping()
             return 0

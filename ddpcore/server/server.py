@@ -286,13 +286,14 @@ class Server:
         self._stopping = False
 
     async def _close_clients(self, spread: float) -> None:
-        loop = asyncio.get_running_loop()
-        start = loop.time()
+        start = self.clock.time()
         present = [each for each in self._clients if each.machine.state is not State.DETACHED]
         for number, client in enumerate(present):
             turn = start + spread * number / len(present)
-            if (pause := turn - loop.time()) > TICK:
-                await asyncio.sleep(pause)
+            if turn - self.clock.time() > TICK:
+                its_turn = asyncio.Event()
+                self.clock.call_at(turn, its_turn.set)
+                await its_turn.wait()
             client.machine.close(1001, "Server is going away")
         for client in list(self._clients):  # these wait for clients that are away
             client.machine.close(1001, "Server is going away")

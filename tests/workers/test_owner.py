@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
+import ssl
+import subprocess
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,10 +109,10 @@ class Line:
 
 
 @asynccontextmanager
-async def line_to(command, pid: int):
+async def line_to(command, pid: int, **options):
     """A connection with that worker."""
     while True:
-        line = Line(*await asyncio.open_connection(*command.address.split(":")))
+        line = Line(*await asyncio.open_connection(*command.address.split(":"), **options))
         try:
             if (await line.request("GET", "/here")).body == str(pid).encode():
                 yield line
@@ -119,7 +122,7 @@ async def line_to(command, pid: int):
 
 
 @asynccontextmanager
-async def polling(commands, *arguments: str):
+async def polling(commands, *arguments: str, **options):
     """The command, an address of a session of worker 1, and a connection with each worker."""
     command = commands.start(
         str(POLLING), "serve", "shop:server", "--bind", "127.0.0.1:0", "--bus", "claims:",
@@ -131,8 +134,8 @@ async def polling(commands, *arguments: str):
         if owner_of(f"{path}/xhr", 2) == 1
     )
     async with (
-        line_to(command, command.workers[0]) as own,
-        line_to(command, command.workers[1]) as other,
+        line_to(command, command.workers[0], **options) as own,
+        line_to(command, command.workers[1], **options) as other,
     ):
         yield command, session, own, other
 
@@ -217,6 +220,27 @@ async def test_headers_and_address_arrive_as_they_are(commands):
         assert answers[0][:2] == answers[1][:2]
         direct, passed_on = ({**it[2], "Date": None, "Content-Length": None} for it in answers)
         assert direct == passed_on
+        await stopped(command)
+    assert not command.errors
+
+
+async def test_tls(commands):
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    cert, key = commands.directory / "cert.pem", commands.directory / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    trust = ssl.create_default_context(cafile=cert)
+    tls = ("--certfile", str(cert), "--keyfile", str(key))
+    async with polling(commands, *tls, ssl=trust) as (command, session, own, other):
+        for line in (own, other):
+            told = json.loads((await line.request("GET", f"{session}/peer")).body)
+            assert (told["protocol"], told["address"]) == ("https", "127.0.0.1")
+            assert told["pid"] == command.workers[0]
         await stopped(command)
     assert not command.errors
 

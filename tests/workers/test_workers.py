@@ -250,6 +250,27 @@ async def test_an_application_that_cannot_be_loaded(commands):
     )
 
 
+async def test_only_some_can_begin(commands):
+    (commands.directory / "fussy.py").write_text(
+        "import sys\n"
+        "from shop import server\n"
+        "try:\n"
+        "    open('once', 'x').close()\n"
+        "except FileExistsError:\n"
+        "    sys.exit('there is one already')\n"
+    )
+    command = commands.start(
+        "-m", "ddpcore", "serve", "fussy:server", "--bind", "127.0.0.1:0", "--bus", "claims:",
+        "--workers", "2",
+    )  # fmt: skip
+    assert command.process.stdout.read() == ""
+    assert await ended(command) == 2
+    own, ours = command.errors
+    assert own == "there is one already\n"
+    assert re.search(r"^ddpcore: Worker 2 \(process \d+\) ended with code 1", ours)
+    assert not list(commands.temporary.iterdir())
+
+
 async def test_a_port_that_is_taken(commands):
     """By anybody, also by another command that would share it with its own workers."""
     command = commands.serve().serving()
@@ -309,16 +330,19 @@ async def test_clients_are_closed_one_after_the_other(commands, workers):
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client_of(address, stopping)) for _ in range(4)]
         command.process.send_signal(signal.SIGTERM)
-        for left in (3, 2, 1, 0):
-            await until(lambda left=left: sum(not it.closed for it in clients) <= left)
-            # Those whose turn has yet to come are served as ever; nobody new is.
-            served = [client for client in clients if not client.closed]
-            assert len(served) == left
-            for client in served:
-                assert await client.call("pid") == stopping
-            with pytest.raises((OSError, websockets.WebSocketException)):
-                async with connect(address):
-                    pass
+        await until(lambda: any(client.closed for client in clients))
+        # The last one's turn is three seconds later. It is served as ever; nobody new is.
+        last = asyncio.ensure_future(asyncio.wait([it._reader for it in clients]))
+        assert not last.done()
+        served = await asyncio.gather(
+            *(client.call("pid") for client in clients if not client.closed),
+            return_exceptions=True,
+        )
+        assert stopping in served
+        with pytest.raises((OSError, websockets.WebSocketException)):
+            async with connect(address):
+                pass
+        await last
         assert {client.socket.close_code for client in clients} == {1001}
     assert await ended(command) == 0
 
