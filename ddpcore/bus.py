@@ -69,7 +69,15 @@ BusEvent = Change | Gap
 
 
 class Bus(ABC):
-    """The contract is this module's docstring. Every method is called on the event loop."""
+    """The contract is this module's docstring. Every method is called on the event loop.
+
+    Attributes:
+        crosses_processes: Whether what one process publishes is delivered in the others.
+            `ddpcore serve --workers` asks for it. False, unless a bus says otherwise: the workers
+            of a bus that stays within its process would show their clients different worlds.
+    """
+
+    crosses_processes: bool = False
 
     @abstractmethod
     async def start(self, deliver: Callable[[BusEvent], None]) -> None:

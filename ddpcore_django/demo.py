@@ -28,7 +28,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Serves the live bookstore of the documentation until Ctrl-C, with SQLite "
         "and the memory bus. Its data lives in a temporary directory and goes when it stops.",
     )
-    add_serve_options(parser)
+    add_serve_options(parser, workers=False)
     parser.set_defaults(run=run)
 
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         os.environ["BOOKSTORE_DB"] = str(Path(directory) / "bookstore.sqlite3")
         application = _bookstore()
         print("The live bookstore: open the address below in a browser.", flush=True)
-        return serve_application(application, options)
+        return serve_application(lambda: application, options)
 
 
 def _bookstore() -> Application:

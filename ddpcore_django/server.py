@@ -72,10 +72,12 @@ class DjangoServer(Server):
         if isinstance(self.bus, MemoryBus):
             memory_buses.add(self.bus)
 
-    async def stop(self, patience: float = 5.0) -> None:
+    async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
         """See `Server.stop`."""
-        memory_buses.discard(self.bus)
-        await super().stop(patience)
+        try:
+            await super().stop(patience, spread)
+        finally:
+            memory_buses.discard(self.bus)  # last: what handlers write until then is told
 
 
 def make_server(registry: Registry = API, **options: Any) -> DjangoServer:

@@ -49,6 +49,8 @@ class PgBus(Bus):
         random: Draws from [0, 1); spreads the reconnects of many processes.
     """
 
+    crosses_processes = True
+
     def __init__(
         self,
         dsn: str,

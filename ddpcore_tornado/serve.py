@@ -9,13 +9,12 @@ import re
 import signal
 import ssl
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.routing import AnyMatches, Rule
 from tornado.web import Application as TornadoApplication
 from tornado.web import RequestHandler
@@ -25,35 +24,20 @@ from ddpcore.application import Application
 from ddpcore.errors import DDPError
 from ddpcore.plugins import make_bus
 from ddpcore.server import Server
+from ddpcore_tornado.listening import Binding, bind, bindings_of
+from ddpcore_tornado.owner import Owner
 from ddpcore_tornado.routes import handlers
 from ddpcore_tornado.site import Site
+from ddpcore_tornado.worker import Worker
 
-__all__ = ["Binding", "Options", "parse_binding", "serve"]
+__all__ = ["DRAIN", "Options", "run", "serve"]
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """An address to listen on; port 0 lets the system choose."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_binding(text: str) -> Binding:
-    """Read ``HOST:PORT``, ``[IPV6]:PORT`` or ``:PORT`` (all addresses of this machine).
-
-    Raises:
-        ddpcore.DDPError: It is none of these.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise DDPError(f"--bind takes HOST:PORT, such as 127.0.0.1:8000, not {text!r}.")
-    return Binding(host.strip("[]"), int(port))
+DRAIN = 5.0
+"""Seconds over which clients are closed at the end. Those of one process come back to others: ten
+thousand of them are then two thousand a second. Twice the time would not fit into the ten seconds
+that Docker gives a process to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +51,8 @@ class Options:
         certfile: A certificate chain in PEM, to serve TLS.
         keyfile: Its private key, if it is not in `certfile`.
         http_threads: How many requests of the WSGI site run at once.
+        workers: How many processes serve.
+        drain: Seconds over which clients are closed at the end.
     """
 
     bind: Sequence[Binding] = (Binding("127.0.0.1", 8000),)
@@ -75,6 +61,8 @@ class Options:
     certfile: str | None = None
     keyfile: str | None = None
     http_threads: int = 4
+    workers: int = 1
+    drain: float = DRAIN
 
 
 class _NotFound(RequestHandler):
@@ -87,8 +75,13 @@ class _NotFound(RequestHandler):
         self.finish("Nothing here. DDP clients connect to /websocket or, with SockJS, /sockjs.\n")
 
 
-async def serve(application: Application, options: Options) -> None:
+async def serve(application: Application, options: Options, worker: Worker | None = None) -> None:
     """Serve until SIGINT or SIGTERM; a second SIGINT waits for nothing.
+
+    Args:
+        application: What to serve.
+        options: How.
+        worker: This process, if it is one of several.
 
     Raises:
         ddpcore.DDPError: An address, the certificate or the bus cannot be used.
@@ -97,27 +90,56 @@ async def serve(application: Application, options: Options) -> None:
     url = _bus_url(application, options)
     tls = _tls(options)
     threads = ThreadPoolExecutor(options.http_threads, "ddpcore-http")
-    site = Site(application.wsgi, threads) if application.wsgi is not None else None
-    http = HTTPServer(_routes(server, options, site), ssl_options=tls)
+    site = None
+    if application.wsgi is not None:
+        site = Site(application.wsgi, threads, multiprocess=worker is not None)
+    routes = _routes(server, options, site)
+    owner = None if worker is None else Owner(worker, routes)
+    http = HTTPServer(owner or routes, ssl_options=tls)
     server.bus = make_bus(server.plugins, url)
+    if worker is not None and not server.bus.crosses_processes:
+        raise DDPError(
+            f"--workers {worker.count} needs a bus that crosses processes, and {_shown(url)} stays "
+            "within one: changes made in one worker would not reach the clients of another. Use "
+            "PostgreSQL (--bus postgres://user@host/database), or serve without --workers."
+        )
     await server.start()
     try:
-        listening = _listen(http, options.bind)
-        stop = _stop_signal()
-        for binding in listening:
-            scheme = "https" if tls else "http"
-            _say(f"Serving {application.name} on {scheme}://{binding}/")
-        _say(f"ddpcore {ddpcore.__version__}, bus {_shown(url)}. Ctrl-C stops.")
+        if owner is not None:
+            owner.listen()
+        sockets = bind(options.bind) if worker is None else worker.sockets
+        http.add_sockets(sockets)
+        if worker is None:
+            stop = _stop_signal()
+            _say_serving(application.name, bindings_of(sockets), _shown(url), options)
+        else:
+            stop = worker.ready(application.name, _shown(url))
         await stop.wait()
-        _say("Stopping.")
+        if worker is None:
+            _say("Stopping.")
     finally:
-        # In this order: while there are HTTP connections, a client could still start the server.
         http.stop()
         if site is not None:
             await site.finish()
+        # Clients that poll need their HTTP connections until it is their turn. By these another
+        # client could then start the server anew, hence the second stop.
+        if owner is None:
+            await server.stop(spread=options.drain)
+        else:
+            await asyncio.gather(server.stop(spread=options.drain), owner.finish(options.drain))
+            await owner.stop()
         await http.close_all_connections()
         await server.stop()
         threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _say_serving(
+    name: str, bindings: Sequence[Binding], bus: str, options: Options, who: str = ""
+) -> None:
+    scheme = "https" if options.certfile else "http"
+    for binding in bindings:
+        _say(f"Serving {name} on {scheme}://{binding}/")
+    _say(f"ddpcore {ddpcore.__version__}, bus {bus}{who and ', '}{who}. Ctrl-C stops.")
 
 
 def _say(text: str) -> None:
@@ -189,28 +211,43 @@ def _log_request(handler: RequestHandler) -> None:
     )
 
 
-def _listen(http: HTTPServer, bindings: Sequence[Binding]) -> list[Binding]:
-    listening = []
-    for binding in bindings:
-        try:
-            sockets = bind_sockets(binding.port, binding.host or None)
-        except (OSError, UnicodeError) as problem:  # the latter from names that cannot be
-            reason = getattr(problem, "strerror", None) or problem
-            raise DDPError(
-                f"Cannot listen on {binding}: {reason}. "
-                "Choose another address with --bind HOST:PORT."
-            ) from problem
-        http.add_sockets(sockets)
-        listening += [Binding(*each.getsockname()[:2]) for each in sockets]
-    return listening
+def run(load: Callable[[], Application], options: Options) -> int:
+    """Serve to the end; the exit code.
 
+    Args:
+        load: Makes what is served; not called in the parent of several workers.
+        options: How to serve it.
 
-def run(application: Application, options: Options) -> int:
-    """Serve to the end; the exit code."""
+    Raises:
+        ddpcore.DDPError: It cannot be served; the text says why.
+    """
     if sys.platform == "win32":
         raise DDPError("ddpcore serve needs a Unix-like system; embed the handlers instead.")
+    worker = Worker.here()
     try:
-        asyncio.run(serve(application, options))
+        if worker is None and options.workers > 1:
+            return asyncio.run(_parent(options))
+        asyncio.run(serve(load(), options, worker))
     except KeyboardInterrupt:  # before there was anything to stop
         return 130
+    except DDPError as problem:
+        if worker is None:
+            raise
+        worker.failed(str(problem))
+        return 2
+    finally:
+        if worker is not None:
+            worker.ended()
     return 0
+
+
+async def _parent(options: Options) -> int:
+    from ddpcore_tornado.workers import Serving, Workers
+
+    def serving(what: Serving) -> None:
+        processes = ", ".join(map(str, what.processes))
+        workers = f"{options.workers} workers (processes {processes})"
+        _say_serving(what.name, what.bindings, what.bus, options, workers)
+
+    workers = Workers(options.workers, options.bind, options.drain)
+    return await workers.run(serving, lambda: _say("Stopping."))

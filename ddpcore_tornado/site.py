@@ -52,10 +52,18 @@ class Site(HTTPServerConnectionDelegate):
     Args:
         application: The WSGI application; it may block.
         threads: Where it runs.
+        multiprocess: Whether other processes serve it, too.
     """
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], threads: Executor) -> None:
+    def __init__(
+        self,
+        application: Callable[..., Iterable[bytes]],
+        threads: Executor,
+        *,
+        multiprocess: bool = False,
+    ) -> None:
         self._application = application
+        self._multiprocess = multiprocess
         self._threads = threads
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -79,7 +87,7 @@ class Site(HTTPServerConnectionDelegate):
 
     async def _answer(self, request: HTTPServerRequest, connection: HTTPConnection) -> None:
         loop = asyncio.get_running_loop()
-        environ = _environ(request)
+        environ = _environ(request) | {"wsgi.multiprocess": self._multiprocess}
         try:
             response = await loop.run_in_executor(self._threads, self._run, environ)
             _write(response, request, connection)
@@ -160,7 +168,6 @@ def _environ(request: HTTPServerRequest) -> dict[str, Any]:
         "wsgi.input": BytesIO(request.body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
     for name, value in request.headers.items():

@@ -25,6 +25,7 @@ from ddpcore.server.rate_limiter import ACCOUNT_METHODS, RateLimiter, add_accoun
 from ddpcore.server.runtime import SessionRuntime
 from ddpcore.session.outbox import Traffic
 from ddpcore.session.strategy import PublicationStrategy, server_merge
+from ddpcore.session.transitions import State
 from ddpcore.transport import HIGH_WATER, Receiver, Transport
 
 __all__ = ["Options", "Server"]
@@ -35,6 +36,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # Seconds for what is told to end, and does, to have ended.
 GRACE = 1.0
+
+# Seconds that are not worth a timer: connections whose turns are nearer are closed together.
+TICK = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +244,11 @@ class Server:
         Transports call it before their first session, so embedding needs no call of its own.
 
         Raises:
-            ddpcore.DDPError: The bus cannot work; its text says what to do.
+            ddpcore.DDPError: The bus cannot work, or the server is stopping; the text says what
+                to do.
         """
+        if self._stopping:
+            raise DDPError("The server is stopping: come back when it has started again.")
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._start())
         starting = self._starting
@@ -262,21 +269,24 @@ class Server:
     def _threads(self) -> Executor:
         return ThreadPoolExecutor(self.options.threads, "ddpcore")
 
-    async def stop(self, patience: float = 5.0) -> None:
+    async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
         """Let running handlers finish, close all connections, and release everything.
 
         Args:
             patience: Seconds that running handlers get, and then the callbacks of the closed
                 connections. What still runs afterwards is cancelled; a thread that still runs
                 is left behind.
+            spread: Seconds over which connections are closed, evenly one after the other, so
+                that thousands of clients do not come back in one instant. The first is closed
+                at once; until its turn each is served, and new ones are refused. By default
+                all are closed at once.
         """
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.wait([self._starting])
         hung = await _wait(self._handlers, patience)
         self._stopping = True
-        for client in list(self._clients):
-            client.machine.close(1001, "Server is going away")
+        await self._close_clients(spread)
         await _wait((self._handlers | self._callbacks) - hung, patience)
         if late := self._handlers | self._callbacks:
             logger.warning("%d handlers do not end: they are cancelled", len(late))
@@ -293,6 +303,19 @@ class Server:
             self._executor = None
         self._starting = None
         self._stopping = False
+
+    async def _close_clients(self, spread: float) -> None:
+        start = self.clock.time()
+        present = [each for each in self._clients if each.machine.state is not State.DETACHED]
+        for number, client in enumerate(present):
+            turn = start + spread * number / len(present)
+            if turn - self.clock.time() > TICK:
+                its_turn = asyncio.Event()
+                self.clock.call_at(turn, its_turn.set)
+                await its_turn.wait()
+            client.machine.close(1001, "Server is going away")
+        for client in list(self._clients):  # these wait for clients that are away
+            client.machine.close(1001, "Server is going away")
 
     def accept(self, transport: Transport) -> Receiver:
         """Open a session for a client that came by `transport`; call it on the event loop.
@@ -347,7 +370,7 @@ class Server:
     def handler_ended(self, loop: asyncio.AbstractEventLoop) -> None:
         """The handler of the running task has come to its end."""
         # By its own word: a callback of the task would cost as much as the task.
-        self._handlers.discard(asyncio.current_task(loop))  # type: ignore[arg-type]
+        self._handlers.discard(asyncio.current_task(loop))
 
     def session_opened(self, session: SessionRuntime) -> None:
         """A session has connected."""

@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Serve until SIGINT or SIGTERM."""
         try:
-            code = serve_application(from_project(), Namespace(**options))
+            code = serve_application(from_project, Namespace(**options))
         except DDPError as problem:
             raise CommandError(str(problem)) from problem
         if code:
