@@ -34,7 +34,7 @@ def _notifications(bench: Lab, writer) -> int:
 
 
 async def _burst(bench: Lab, writer) -> tuple[int, float]:
-    client = await Client.connect(bench.serve())
+    client = await Client.connect(bench.serve().address)
     await client.next()
     await client.subscribe(("AllNotes", []))
     began = time.perf_counter()
@@ -48,7 +48,7 @@ async def _burst(bench: Lab, writer) -> tuple[int, float]:
     return changed, took
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     with lab() as bench:
         writer = bench.writer()
         writer("make", ROWS, 10)

@@ -85,7 +85,7 @@ def _set_up(bench: Lab) -> None:
     django.setup()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     with lab() as bench:
         _set_up(bench)
         asyncio.run(_run())
