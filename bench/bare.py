@@ -1,7 +1,7 @@
-"""What there is to compare with: servers that do the least that can be done. `python -m bench.bare NAME`.
+"""What there is to compare with: servers that do the least that can be done.
 
-They understand two messages: `drive`, as the method of `bench.server`, sends to all others; any
-other message is a call, and answered.
+`python -m bench.bare bare` or `tornado`. They understand two messages: `drive`, as the method of
+`bench.server`, sends to all others; any other message is a call, and answered.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import gc
 import hashlib
 import sys
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 import ujson
@@ -87,7 +88,7 @@ class Bare(asyncio.Protocol):
         self.upgraded = True
         key = head.lower().partition(b"sec-websocket-key:")[0]
         key = head[len(key) + 18 :].partition(b"\r\n")[0].strip()
-        accept = base64.b64encode(hashlib.sha1(key + GUID).digest())  # noqa: S324
+        accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         self.transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: %s\r\n\r\n" % accept
@@ -152,17 +153,23 @@ class Tornado(WebSocketHandler):
     def on_close(self) -> None:
         del self.everybody[self]
 
-    async def on_message(self, message: str) -> None:
+    def on_message(self, message: str) -> Awaitable[None] | None:
         call = ujson.loads(message)
         if call["msg"] == "connect":
-            self.write_message('{"msg":"connected","session":"bare"}')
-            return
-        if call["msg"] != "method":
-            return
-        if call["method"] == "drive":
-            await drive([each for each in self.everybody if each is not self], self._send, call)
-        elif call["method"] == "collect":
-            gc.collect()
+            self.write_message('{"msg":"connected","session":"tornado"}')
+        elif call["method"] == "drive":
+            return self._drive(call)
+        else:
+            if call["method"] == "collect":
+                gc.collect()
+            self._done(call)
+        return None
+
+    async def _drive(self, call: dict[str, Any]) -> None:
+        await drive([each for each in self.everybody if each is not self], self._send, call)
+        self._done(call)
+
+    def _done(self, call: dict[str, Any]) -> None:
         self.write_message(result_of(call))
         self.write_message(updated_of(call))
 

@@ -72,6 +72,6 @@ def main(arguments: Sequence[str] = ()) -> None:
     table(
         f"One change, {chosen.clients:,} subscribers",
         ["server", "changes a turn", "bytes a frame", "messages/CPU-s", "messages/s", "server busy",
-         "of bare", "× write_message", "target"],
+         "of bare", "x write_message", "target"],
         rows,
     )  # fmt: skip

@@ -48,8 +48,8 @@ class Served:
     @property
     def rss(self) -> int:
         """The bytes of memory that it holds now."""
-        with open(f"/proc/{self.pid}/statm", encoding="ascii") as numbers:
-            return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _cpu(pid: int) -> float:

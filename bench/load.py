@@ -5,15 +5,18 @@ It knows no more of DDP than it must, so that its own cost is small, and the sam
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
 import re
 import select
 import socket
+import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 WINDOW = 100
@@ -357,7 +360,8 @@ def until_ready(connection: Connection, payload: bytes) -> None:
         connection.take = keep if connection.kept else None
         connection.group.whole += 1
     else:
-        assert b'"nosub"' not in kind and b'"error"' not in kind, payload
+        assert b'"nosub"' not in kind, payload
+        assert b'"error"' not in kind, payload
 
 
 def until_news(connection: Connection, payload: bytes) -> None:
@@ -485,9 +489,7 @@ def bystanders(
         process.join()
 
 
-def _stand_by(
-    pipe: Any, address: str, count: int, messages: Sequence[bytes], echo: float
-) -> None:
+def _stand_by(pipe: Any, address: str, count: int, messages: Sequence[bytes], echo: float) -> None:
     load = Load(address)
     found: list[tuple[float, float]] = []
     group = load.open(count, *messages)
@@ -513,14 +515,10 @@ def spread(group: Group, count: int) -> list[Connection]:
 
 def kernel_bytes(connection: Connection) -> int:
     """Bytes for a client that the server has already given to the kernel."""
-    import fcntl
-    import termios
-
     unread = int.from_bytes(fcntl.ioctl(connection.socket, termios.FIONREAD, bytes(4)), "little")
     near, far = connection.socket.getpeername()[1], connection.socket.getsockname()[1]
-    with open("/proc/net/tcp", encoding="ascii") as lines:
-        for line in lines:
-            fields = line.split()
-            if fields[1].endswith(f":{near:04X}") and fields[2].endswith(f":{far:04X}"):
-                return unread + int(fields[4].split(":")[0], 16)
+    for line in Path("/proc/net/tcp").read_text().splitlines():
+        fields = line.split()
+        if fields[1].endswith(f":{near:04X}") and fields[2].endswith(f":{far:04X}"):
+            return unread + int(fields[4].partition(":")[0], 16)
     return unread

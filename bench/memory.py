@@ -45,7 +45,6 @@ class Measured:
                 load.close(first)
 
 
-
 def main(arguments: Sequence[str] = ()) -> None:
     chosen = options("memory", arguments, clients=5000, subscribers=1000, documents=1000, size=960)
     idle = chosen.clients
@@ -68,11 +67,11 @@ def main(arguments: Sequence[str] = ()) -> None:
     room = f"docs-{chosen.documents}-{chosen.size}"
     many = Measured(serve_module, chosen.subscribers, sub("room", room), warm=True)
     pairs = chosen.subscribers * chosen.documents
-    rows.append(("session and document", f"{chosen.subscribers:,} × {chosen.documents:,}",
+    rows.append(("session and document", f"{chosen.subscribers:,} x {chosen.documents:,}",
                  f"{many.held / pairs:.0f} bytes", "",
                  f"{many.left / 1e6:.1f} of {many.held / 1e6:.1f} MB", "≤ 120 bytes"))  # fmt: skip
     table(
         "Memory (resident)",
-        ["what", "how many", "each", "× Tornado", "left once all have gone", "target"],
+        ["what", "how many", "each", "x Tornado", "left once all have gone", "target"],
         rows,
     )

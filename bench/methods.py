@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from bench.lab import Served, lab, options, serve_bare, serve_module, table
-from bench.load import Calls, Load
+from bench.load import Calls, Load, ddp
 
 TARGETS = {"async def": ("≥ 18,000/s", "≥ 60,000/s")}
 
 
-def calls(served: Served, clients: int, in_flight: int, method: str, param: str, seconds: float,
-          *, bare: bool = False) -> tuple[float, float, float]:  # fmt: skip
+def _calls(
+    served: Served, method: str, param: Any, *, kind: tuple[int, int], seconds: float, bare: bool
+) -> tuple[float, float, float]:
     """Calls a second, calls a second of the server's CPU, and the part of the time it was busy."""
+    clients, in_flight = kind
     load = Load(served.address)
     group = load.open(clients, bare=bare)
     load.rest(0.1)
-    message = '{"msg":"method","id":"%%d","method":"%s","params":[%s]}' % (method, param)
-    many = Calls(load, group, message.encode(), in_flight, 1 if bare else 2)
+    message = ddp(msg="method", id="%d", method=method, params=[param])
+    many = Calls(load, group, message, in_flight, 1 if bare else 2)
     many.run(seconds / 4)
     done, cpu, began = many.done, served.cpu, time.perf_counter()
     many.run(seconds)
@@ -39,22 +42,22 @@ def main(arguments: Sequence[str] = ()) -> None:
         bench = stack.enter_context(lab())
         note = bench.writer()("make", 100, 10)
         site = bench.serve()
-        text = '"hello"'
+        text = "hello"
         for name, served, method, param in (
             ("bare protocol: echo of the frame", bare, "echo", text),
             ("write_message: result and updated", tornado, "echo", text),
             ("async def", ours, "echo", text),
             ("def, in a thread", ours, "echo in a thread", text),
-            ("endpoint of Django: one row from PostgreSQL", site, "text_of", str(note)),
+            ("endpoint of Django: one row from PostgreSQL", site, "text_of", note),
         ):
-            kinds = ((1, 1), (chosen.clients, chosen.flight))
             single, many = (
-                calls(served, clients, in_flight, method, param, chosen.seconds, bare=served is bare)
-                for clients, in_flight in kinds
-            )
+                _calls(served, method, param, kind=kind, seconds=chosen.seconds,
+                       bare=served is bare)
+                for kind in ((1, 1), (chosen.clients, chosen.flight))
+            )  # fmt: skip
             first, second = TARGETS.get(name, ("", ""))
             rows.append((name, *_cells(single), first, *_cells(many), second))
-    load = f"{chosen.clients} × {chosen.flight}"
+    load = f"{chosen.clients} x {chosen.flight}"
     table(
         "Calls",
         ["server", "one at a time: /s", "/CPU-s", "busy", "target",

@@ -26,7 +26,8 @@ class Watched:
 
     def cells(self) -> tuple[str, ...]:
         return (f"{self.rate:,.0f}", f"{self.busy:.0%}", f"{self.p50 * 1e3:.1f}",
-                f"{self.p99 * 1e3:.1f}", f"{self.worst * 1e3:.0f}", f"{self.grown / 1e6:+.1f}")  # fmt: skip
+                f"{self.p99 * 1e3:.1f}", f"{self.worst * 1e3:.0f}",
+                f"{self.grown / 1e6:+.1f}")  # fmt: skip
 
 
 @dataclass
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         after = watch(chosen.seconds / 3)
     ratio = 2 * during.p99 / (before.p99 + after.p99)
     table(
-        f"{chosen.rate:,.0f} changes/s in {chosen.documents} documents for {chosen.clients} clients",
+        f"{chosen.rate:,.0f} changes/s in {chosen.documents} documents, {chosen.clients} clients",
         ["", "changes/s reached", "server busy", "p50 (ms)", "p99 (ms)", "worst (ms)",
          "RSS (MB)", "p99 ratio", "target"],
         [
@@ -111,6 +112,7 @@ def _read_again(load: Load, stuck: Connection, truth: dict) -> Return:
     while before != stuck.frames and not stuck.group.closed:
         before = stuck.frames
         load.rest(SETTLE)
+    stuck.take = None
     found.closed = bool(stuck.group.closed)
     found.equal = stuck.documents == truth
     return found

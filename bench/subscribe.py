@@ -52,12 +52,13 @@ def main(arguments: Sequence[str] = ()) -> None:
             count = clients * chosen.documents * ROUNDS
             wall, cpu = spent[case]
             ratio = by_hand / cpu
-            goal = f"{target}, ≥ 5×" if case is cases[0] else target
-            rows.append((label, f"{clients} × {chosen.documents:,}", f"{count / wall:,.0f}",
-                         f"{count / cpu:,.0f}", f"{cpu / wall:.0%}", f"{ratio:.1f}", goal))  # fmt: skip
+            goal = f"{target}, ≥ 5x" if case is cases[0] else target
+            rows.append((label, f"{clients} x {chosen.documents:,}", f"{count / wall:,.0f}",
+                         f"{count / cpu:,.0f}", f"{cpu / wall:.0%}", f"{ratio:.1f}",
+                         goal))  # fmt: skip
     table(
         f"Clients that subscribe at once, documents of {chosen.size + 40:,} bytes",
-        ["publication", "clients × documents", "documents/s", "documents/CPU-s", "server busy",
-         "× encoded per client", "target"],
+        ["publication", "clients x documents", "documents/s", "documents/CPU-s", "server busy",
+         "x encoded per client", "target"],
         rows,
     )  # fmt: skip
