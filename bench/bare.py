@@ -157,9 +157,9 @@ class Tornado(WebSocketHandler):
         call = ujson.loads(message)
         if call["msg"] == "connect":
             self.write_message('{"msg":"connected","session":"tornado"}')
-        elif call["method"] == "drive":
-            return self._drive(call)
-        else:
+        elif call["msg"] == "method":
+            if call["method"] == "drive":
+                return self._drive(call)
             if call["method"] == "collect":
                 gc.collect()
             self._done(call)

@@ -11,11 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
+from typing import Any, NamedTuple
 
 import websockets
 
@@ -50,6 +50,58 @@ class Served:
         """The bytes of memory that it holds now."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Spent(NamedTuple):
+    """What so many of something took.
+
+    Attributes:
+        count: How many: messages, documents, calls.
+        cpu: Seconds of the server's CPU.
+        wall: Seconds.
+    """
+
+    count: int
+    cpu: float
+    wall: float
+
+    @property
+    def rate(self) -> float:
+        """How many a second."""
+        return self.count / self.wall
+
+    @property
+    def per_cpu(self) -> float:
+        """How many a second of the server's CPU."""
+        return self.count / self.cpu
+
+    @property
+    def busy(self) -> str:
+        """The part of the time that the server was at work: far below 100 %, it had to wait."""
+        return f"{self.cpu / self.wall:.0%}"
+
+
+def best(rounds: Iterable[Spent]) -> Spent:
+    """The round that took least CPU: what else the machine does only ever adds to it."""
+    return max(rounds, key=lambda spent: spent.per_cpu)
+
+
+class Meter:
+    """Measures what a server does from now on."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._cpu, self._began = served.cpu, time.perf_counter()
+
+    def read(self, count: int) -> Spent:
+        """So many have been done."""
+        wall = time.perf_counter() - self._began
+        return Spent(count, self._served.cpu - self._cpu, wall)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds."""
+        return time.perf_counter() - self._began
 
 
 def _cpu(pid: int) -> float:
