@@ -1,5 +1,6 @@
 """`python -m bench [name …] [options of these]`."""
 
+import os
 import sys
 from importlib import import_module
 from itertools import takewhile
@@ -18,3 +19,4 @@ for name in names or NAMES:
     if name not in NAMES:
         sys.exit(f"There is no benchmark {name!r}. There are: {', '.join(NAMES)}.")
     import_module(f"bench.{name}").main(arguments)
+    print(f"\nThe machine's load: {os.getloadavg()[0]:.1f}, on {os.cpu_count()} cores.")

@@ -23,7 +23,7 @@ from tornado.websocket import WebSocketHandler
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-TURNS = 4  # as in bench.server
+TURNS = 8  # as in bench.server
 
 
 def message_of(version: int, size: int) -> bytes:

@@ -19,7 +19,7 @@ from ddpcore.live.snapshot import Found
 
 TOPIC = "bench.row"
 
-TURNS = 4
+TURNS = 8
 """Turns of the loop that a change has until it is with the kernel, before the next one comes."""
 
 # Nobody is to be pinged in the middle of a measurement, nor dropped for not reading.

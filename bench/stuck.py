@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     table(
         f"{chosen.rate:,.0f} changes/s in {chosen.documents} documents, {chosen.clients} clients",
         ["", "changes/s reached", "server busy", "p50 (ms)", "p99 (ms)",
-         "p99 of the median second", "worst (ms)", "RSS (MB)", "its ratio", "target"],
+         "p99 of the median second (ms)", "worst (ms)", "RSS (MB)", "ratio of that", "target"],
         [
             ("all read", *before.cells(), "1.00", ""),
             (f"one does not, for {chosen.seconds:.0f} s", *during.cells(), f"{ratio:.2f}", "≤ 1.2"),
