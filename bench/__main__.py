@@ -1,5 +1,6 @@
 """`python -m bench [name …] [options of these]`."""
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -8,6 +9,7 @@ from itertools import takewhile
 NAMES = ["dispatch", "writer", "bulk", "latency", "fanout", "through_database", "subscribe",
          "memory", "stuck", "reconnect", "methods", "workers"]  # fmt: skip
 
+gc.disable()  # a pause of the clients would look like one of the server
 names = list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:]))
 arguments = sys.argv[1 + len(names) :]
 if not names and arguments:

@@ -16,7 +16,7 @@ from bench.load import AT, Connection, Load, arrivals, sub
 from ddpcore_pg.payload import channel
 
 WARM = 10
-ROUNDS = 3
+ROUNDS = 2
 
 Pairs = list[tuple[float, float]]
 """Of each change: seconds until the first client had it, and until the last had."""
