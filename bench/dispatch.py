@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from bench.lab import SITE, Lab, lab, table
@@ -85,7 +86,7 @@ def _set_up(bench: Lab) -> None:
     django.setup()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     with lab() as bench:
         _set_up(bench)
         asyncio.run(_run())

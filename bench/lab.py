@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
+from typing import Any, NamedTuple
 
 import websockets
 
@@ -20,6 +23,134 @@ from ddpcore_pg.cluster import Cluster
 
 HERE = Path(__file__).parent
 SITE = HERE / "site"
+
+
+SERVE = ("-m", "ddpcore", "serve", "--bind", "127.0.0.1:0", "--log-level", "ERROR")
+
+
+class Served:
+    """A server in a process of its own.
+
+    Attributes:
+        address: Its host and port.
+        pid: Its process.
+    """
+
+    def __init__(self, address: str, pid: int) -> None:
+        self.address = address
+        self.pid = pid
+
+    @property
+    def cpu(self) -> float:
+        """The seconds of CPU it has used, all its threads and workers included."""
+        return sum(_cpu(pid) for pid in _family(self.pid))
+
+    @property
+    def rss(self) -> int:
+        """The bytes of memory that it holds now."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Spent(NamedTuple):
+    """What so many of something took.
+
+    Attributes:
+        count: How many: messages, documents, calls.
+        cpu: Seconds of the server's CPU.
+        wall: Seconds.
+    """
+
+    count: int
+    cpu: float
+    wall: float
+
+    @property
+    def rate(self) -> float:
+        """How many a second."""
+        return self.count / self.wall
+
+    @property
+    def per_cpu(self) -> float:
+        """How many a second of the server's CPU."""
+        return self.count / self.cpu
+
+    @property
+    def busy(self) -> str:
+        """The part of the time that the server was at work: far below 100 %, it had to wait."""
+        return f"{self.cpu / self.wall:.0%}"
+
+
+def best(rounds: Iterable[Spent]) -> Spent:
+    """The round that took least CPU: what else the machine does only ever adds to it."""
+    return max(rounds, key=lambda spent: spent.per_cpu)
+
+
+class Meter:
+    """Measures what a server does from now on."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._cpu, self._began = served.cpu, time.perf_counter()
+
+    def read(self, count: int) -> Spent:
+        """So many have been done."""
+        wall = time.perf_counter() - self._began
+        return Spent(count, self._served.cpu - self._cpu, wall)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds."""
+        return time.perf_counter() - self._began
+
+
+def _cpu(pid: int) -> float:
+    # The clock of another process's CPU, in nanoseconds: what clock_getcpuclockid(3) makes.
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            yield from _family(int(child))
+
+
+def serve_module(*options: str) -> AbstractContextManager[Served]:
+    """Serve `bench.server`, with these options of `ddpcore serve`."""
+    return _serving([*SERVE, "bench.server:server", *options])
+
+
+def serve_bare(name: str) -> AbstractContextManager[Served]:
+    """Serve one of the servers of `bench.bare`: ``bare`` or ``tornado``."""
+    return _serving(["-m", "bench.bare", name])
+
+
+@contextmanager
+def _serving(command: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[Served]:
+    if env is None:
+        env = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    process = subprocess.Popen([sys.executable, *command], env=env, cwd=HERE.parent, text=True,
+                               stdout=subprocess.PIPE)  # fmt: skip
+    try:
+        found = None
+        for line in process.stdout:
+            if found := re.search(r"http://([^/]+)/", line):
+                break
+        if found is None:
+            raise NotServed(" ".join(command))
+        yield Served(found[1], process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class NotServed(Exception):
+    """A server did not start; why, it has said itself."""
 
 
 class Lab:
@@ -43,13 +174,9 @@ class Lab:
         command = [sys.executable, "manage.py", *arguments]
         subprocess.run(command, env=self.env, cwd=SITE, check=True, stdout=subprocess.DEVNULL)
 
-    def serve(self) -> str:
-        """Start a server; its address."""
-        process = self._start("-m", "ddpcore", "serve", "--settings", "settings", "--bind",
-                              "127.0.0.1:0", "--log-level", "ERROR")  # fmt: skip
-        found = re.search(r"http://([^/]+)/", process.stdout.readline())
-        assert found, "the server did not start"
-        return found[1]
+    def serve(self) -> Served:
+        """Start a server of the site."""
+        return self._stack.enter_context(_serving([*SERVE, "--settings", "settings"], self.env))
 
     def writer(self) -> Writer:
         return Writer(self._start(str(HERE / "writer_process.py")))
@@ -125,6 +252,15 @@ class Client:
 def lab(capture: str = "signals") -> Iterator[Lab]:
     with ExitStack() as stack:
         yield Lab(stack, capture)
+
+
+def options(name: str, arguments: Sequence[str], **defaults: Any) -> Any:
+    """The options of a benchmark, each with its default: ``seconds=2.0`` is ``--seconds``."""
+    parser = argparse.ArgumentParser(f"python -m bench {name}")
+    for option, default in defaults.items():
+        parser.add_argument(f"--{option}", type=type(default), default=default,
+                            help=f"(default: {default})")  # fmt: skip
+    return parser.parse_args(arguments)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from bench.lab import Client, Lab, Writer, lab, percentile, table
 
@@ -20,7 +21,7 @@ async def _arrivals(client: Client, count: int) -> list[float]:
 
 
 async def _run(bench: Lab) -> None:
-    writer, address = bench.writer(), bench.serve()
+    writer, address = bench.writer(), bench.serve().address
     note = writer("make", 100, 10)
     author, book = writer("library", "a@example.org")
     cases = [
@@ -55,6 +56,6 @@ async def _paced(client: Client, writer: Writer, pause: float, command: tuple) -
     return [(there - here) * 1000 for here, there in zip(began, await arrivals)]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     with lab() as bench:
         asyncio.run(_run(bench))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from bench.lab import Client, Lab, lab, percentile, table
 
@@ -12,7 +13,7 @@ ROUNDS = 4
 
 
 async def _run(bench: Lab) -> list[tuple[int, float, float]]:
-    writer, address = bench.writer(), bench.serve()
+    writer, address = bench.writer(), bench.serve().address
     first = writer("make", 10_000, 10_000)
     found: dict[int, list[float]] = {count: [] for count in COUNTS}
     writer("save", 100, 0, first)
@@ -38,7 +39,7 @@ async def _read(client: Client) -> None:
         await client.next()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     with lab() as bench:
         rows = asyncio.run(_run(bench))
     first = rows[0][1]

@@ -1,4 +1,6 @@
-from ddpcore_django.api import API, Collection, Publication
+from typing import Any
+
+from ddpcore_django.api import API, APIMixin, Collection, Publication, api_endpoint
 from shop import models
 
 
@@ -33,4 +35,16 @@ class FirstNotes(Publication):
         return [models.Note.objects.order_by("id")[:count]]
 
 
-API.register([Author, Book, Note, Notes, AllNotes, BooksOf, FirstNotes])
+class Calls(APIMixin):
+    api_path_prefix = ""
+
+    @api_endpoint
+    async def echo(self, value: Any):
+        return value
+
+    @api_endpoint
+    def text_of(self, note: int):
+        return models.Note.objects.get(pk=note).text
+
+
+API.register([Author, Book, Note, Notes, AllNotes, BooksOf, FirstNotes, Calls])
