@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import time
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -49,6 +50,9 @@ EVENT_WORK = 20
 
 MOST_TURNS = 10
 """So many turns of the loop the rest of a transaction may take to arrive."""
+
+MOST_WAITING = 0.005
+"""And so many seconds."""
 
 PATIENCE = 30.0
 """Seconds that a fence waits for observers: then on without."""
@@ -340,10 +344,12 @@ class Crossbar:
 
     async def _whole(self) -> None:
         """Wait a moment for the rest of the last transaction: nobody is to see half of it."""
+        latest = time.monotonic() + MOST_WAITING
         for _ in range(MOST_TURNS):
             number = self.number
             await asyncio.sleep(0)
-            if number == self.number:
+            # In a storm every turn is long and brings something: then on with what there is.
+            if number == self.number or time.monotonic() > latest:
                 return
 
     async def _read_rows(self, events: Iterable[Event]) -> dict[str, Rows | None]:

@@ -27,7 +27,8 @@ class ConnectionHandle:
     """
 
     def __init__(self, runtime: SessionRuntime) -> None:
-        self._runtime = runtime
+        self._runtime: SessionRuntime | None = runtime
+        self._run_late = runtime.server.run_late
         self.id: str = runtime.machine.id
         self.headers: Mapping[str, str] = runtime.transport.headers
         self.client_address = _client_address(
@@ -36,11 +37,19 @@ class ConnectionHandle:
 
     def close(self) -> None:
         """Close the connection. The client will come back as a new session."""
-        self._runtime.on_loop(self._runtime.machine.close)
+        if (runtime := self._runtime) is not None:
+            runtime.on_loop(runtime.machine.close)
 
     def on_close(self, callback: Callable[[], object]) -> None:
         """Call `callback` once the connection has closed; soon, if it has already."""
-        self._runtime.on_loop(self._runtime.add_close_callback, callback)
+        if (runtime := self._runtime) is not None:
+            runtime.on_loop(runtime.add_close_callback, callback)
+        else:
+            self._run_late(callback)
+
+    def over(self) -> None:
+        """The session is over; nothing of it is kept for the sake of this handle."""
+        self._runtime = None
 
     def __repr__(self) -> str:
         return f"<connection {self.id} from {self.client_address}>"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -179,6 +178,8 @@ class SessionRuntime:
             return False
         self._flush_all()
         earlier.take_over(self.transport, received)
+        if self.machine.outbox.blocked:  # the transport has said so, and says it once
+            earlier.blocked()
         return True
 
     def take_over(self, transport: Transport, received: int) -> None:
@@ -220,7 +221,7 @@ class SessionRuntime:
         for handle in self._handles.pop(subscription, ()):
             self.server.crossbar.release(handle)
         for callback in self._stop_callbacks.pop(subscription, ()):
-            self._run_callback(callback)
+            self.server.run_callback(callback)
 
     # Handlers
 
@@ -418,22 +419,14 @@ class SessionRuntime:
         if subscription.active:
             self._stop_callbacks.setdefault(subscription, []).append(callback)
         else:
-            self._run_callback(callback)
+            self.server.run_callback(callback)
 
     def add_close_callback(self, callback: Callable[[], object]) -> None:
         """Call `callback` when the connection has closed; soon, if it has."""
         if self._close_callbacks is not None:
             self._close_callbacks.append(callback)
         else:
-            self._loop.call_soon(self._run_callback, callback)
-
-    def _run_callback(self, callback: Callable[[], object]) -> None:
-        try:
-            value = callback()
-            if inspect.isawaitable(value):
-                self.server.spawn(value)
-        except Exception:
-            logger.exception("Exception in a callback of connection %s", self.machine.id)
+            self.server.run_late(callback)
 
     def ended(self) -> None:
         """The session is over."""
@@ -445,7 +438,12 @@ class SessionRuntime:
             self._timer = None
         self.server.session_closed(self)
         for callback in callbacks:
-            self._run_callback(callback)
+            self.server.run_callback(callback)
+        # All that held one another lets go, so that memory is free at once and the garbage
+        # collector has nothing to look for.
+        self.connection.over()
+        if self.transport.receiver is self:
+            self.transport.receiver = None
 
     def _set_timer(self) -> None:
         # One timer per session. It may fire too early, never too late: so messages, which put

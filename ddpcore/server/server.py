@@ -135,6 +135,7 @@ class Server:
         self._make_executor = executor or self._threads
         self._executor: Executor | None = None
         self._crossbar: Crossbar | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Future[None] | None = None
         self._stopping = False
         # All that have been accepted and are not over, also those that have yet to connect.
@@ -265,6 +266,7 @@ class Server:
         crossbar = Crossbar(self.bus, self._gap)
         await self.bus.start(crossbar.deliver)
         self._crossbar = crossbar
+        self._loop = asyncio.get_running_loop()
 
     def _threads(self) -> Executor:
         return ThreadPoolExecutor(self.options.threads, "ddpcore")
@@ -360,6 +362,20 @@ class Server:
         self._callbacks.add(task)
         task.add_done_callback(self._callbacks.discard)
         task.add_done_callback(_log_failure)
+
+    def run_callback(self, callback: Callable[[], object]) -> None:
+        """Run a callback of a session; what it returns is awaited, if it can be."""
+        try:
+            value = callback()
+            if inspect.isawaitable(value):
+                self.spawn(value)
+        except Exception:
+            logger.exception("Exception in a callback")
+
+    def run_late(self, callback: Callable[[], object]) -> None:
+        """Run one soon, on the event loop; called from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.run_callback, callback)
 
     # What sessions say
 

@@ -159,6 +159,40 @@ class Session:
         strategy: Gives the publication strategy of a collection.
     """
 
+    __slots__ = (
+        "_advancing",
+        "_blocker",
+        "_connect_deadline",
+        "_effects",
+        "_grace_ends",
+        "_grace_period",
+        "_grace_queue",
+        "_heartbeat",
+        "_heartbeat_interval",
+        "_heartbeat_timeout",
+        "_high_water",
+        "_leaving",
+        "_max_queue",
+        "_methods",
+        "_publications",
+        "_queue",
+        "_reading",
+        "_repeated",
+        "_rerun_ready",
+        "_running",
+        "_stuck_deadline",
+        "_stuck_timeout",
+        "_traffic",
+        "id",
+        "merge_box",
+        "outbox",
+        "state",
+        "subscriptions",
+        "universal",
+        "user_id",
+        "version",
+    )
+
     def __init__(
         self,
         id: str,  # noqa: A002
@@ -654,6 +688,7 @@ class Session:
         self.subscriptions = {}
         self.universal = []
         self._effects.ended()
+        del self._effects  # nothing is asked any more, and it need not be held
 
     def _deactivate(self, subscription: Subscription) -> None:
         if subscription.active:

@@ -297,6 +297,7 @@ class Outbox:
         self._kept = []
         self._rest = self._order = self._late = None
         self.held = self.waiting = 0
+        self.wake = self._crowd = _nothing  # it holds on to nobody
 
     # A client that is gone, and comes back
 
@@ -350,3 +351,7 @@ class Outbox:
             first += 1
         self._kept = kept[first:]
         self._kept_bytes = size
+
+
+def _nothing() -> None:
+    pass

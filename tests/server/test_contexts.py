@@ -101,7 +101,7 @@ async def test_a_handler_sees_whom_it_runs_for():
 
 
 async def test_a_callback_that_fails_hurts_nobody(expect_log):
-    expect_log("ddpcore.server", "Exception in a callback of connection")
+    expect_log("ddpcore.server", "Exception in a callback")
     expect_log("ddpcore.server", "Exception in a callback$")
     server, called = Server(), []
 
