@@ -1,4 +1,4 @@
-"""The requests that wait for frames: polls, and streams of six kinds less the WebSocket."""
+"""The requests that wait for frames: polls of two kinds, and streams of three."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ddpcore.transport import visible_headers
 from ddpcore_tornado.sockjs.base import Endpoint, SockJSHandler
 from ddpcore_tornado.sockjs.caller import ancestors
 from ddpcore_tornado.sockjs.framing import escaped
-from ddpcore_tornado.sockjs.session import SockJSSession
 
 __all__ = ["EventSource", "HtmlFile", "JsonpPolling", "XhrPolling", "XhrStreaming"]
 
@@ -43,7 +42,6 @@ class _Receiving(SockJSHandler):
 
     in_session = True
     content_type = _JAVASCRIPT
-    session: SockJSSession | None = None
 
     def initialize(self, endpoint: Endpoint) -> None:
         super().initialize(endpoint)
@@ -65,22 +63,30 @@ class _Receiving(SockJSHandler):
                 self.refuse(503, "The live service is not available at present.\n")
                 return
         self.set_header("Content-Type", self.content_type)
-        self.session = session
         if self.closed:
             return
         self.begin()
         session.attach(self)
-        await self._complete
+        try:
+            await self._complete
+        finally:
+            session.hung_up(self)  # unless it has ended well
 
     def begin(self) -> None:
         """Send what comes before the first frame."""
 
-    def carry(self, frame: bytes) -> asyncio.Future[None] | None:
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete."""
+        return self._finished
+
+    def carry(self, frame: bytes) -> asyncio.Future[None]:
         """Answer with a frame."""
         raise NotImplementedError
 
-    def end(self) -> None:
+    def end(self) -> object:
         """Complete the answer."""
+        raise NotImplementedError
 
     def wrap(self, frame: bytes) -> bytes:
         """A frame as it stands in the answer."""
@@ -107,18 +113,17 @@ class _Receiving(SockJSHandler):
     def on_connection_close(self) -> None:
         """The client hung up before it had its answer."""
         super().on_connection_close()
-        if self.session is not None:
-            self.session.hung_up(self)
         self._end()
 
 
 class _Polling(_Receiving):
     """One frame is an answer."""
 
-    def carry(self, frame: bytes) -> None:
+    def carry(self, frame: bytes) -> asyncio.Future[None]:
         """Answer with `frame`."""
-        self.finish(self.wrap(frame))
+        taken = self.finish(self.wrap(frame))
         self._end()
+        return taken
 
 
 class _Streaming(_Receiving):
@@ -137,26 +142,23 @@ class _Streaming(_Receiving):
         self.write(prelude)
         self.flush()
 
-    def carry(self, frame: bytes) -> asyncio.Future[None] | None:
+    def carry(self, frame: bytes) -> asyncio.Future[None]:
         """Add `frame` to the answer."""
         chunk = self.wrap(frame)
         self._sent += len(chunk)
         self.write(chunk)
-        taken = self.flush()
         if self._sent < self.endpoint.options.response_limit:
-            return taken
-        self.end()
-        return None
+            return self.flush()
+        return self.end()
 
-    def end(self) -> None:
+    def end(self) -> asyncio.Future[None]:
         """Complete the answer."""
-        if self._finished:
-            return
         taken = self.finish()
         if self.request.version == "HTTP/1.0":
             stream = self._connection.stream
             taken.add_done_callback(lambda _: stream.close())
         self._end()
+        return taken
 
 
 class XhrPolling(_Polling):

@@ -31,19 +31,20 @@ class Carrier(Protocol):
         """Whether the client is known to have hung up."""
         ...
 
-    def carry(self, frame: bytes) -> asyncio.Future[None] | None:
-        """Answer with a frame.
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete, and takes no more frames."""
+        ...
 
-        Returns:
-            What is done when the network has taken it; None: this was the last, and the answer
-            is complete.
-        """
+    def carry(self, frame: bytes) -> asyncio.Future[None]:
+        """Answer with a frame; what is returned is done when the network has taken it."""
+        ...
 
-    def end(self) -> None:
-        """Complete the answer. Idempotent."""
+    def end(self) -> object:
+        """Complete the answer."""
 
     def cut(self) -> None:
-        """Hang up."""
+        """Hang up. Idempotent."""
 
 
 class SockJSSession(Transport):
@@ -82,9 +83,11 @@ class SockJSSession(Transport):
         self._farewell: bytes | None = None
         self._over = False
         self._frames: list[Frame] = []
-        # Bytes of messages that wait here, and of a frame that the network has not taken.
-        self._waiting = 0
+        self._waiting = 0  # their bytes
+        # What the network has not taken yet: bytes of a frame, and the request it answers, which
+        # may be complete.
         self._untaken = 0
+        self._slow: Carrier | None = None
         self._blocked = False
         self._resumed: asyncio.Event | None = None
         self._bringing = asyncio.Lock()
@@ -123,7 +126,8 @@ class SockJSSession(Transport):
     def attach(self, carrier: Carrier) -> None:
         """A request waits for frames. The second one is sent away."""
         if self._carrier is not None:
-            if carrier.carry(_ANOTHER) is not None:
+            carrier.carry(_ANOTHER)
+            if not carrier.complete:
                 carrier.end()
             return
         self._carrier = carrier
@@ -136,7 +140,7 @@ class SockJSSession(Transport):
         self._tell_load()
 
     def hung_up(self, carrier: Carrier) -> None:
-        """The client has hung up on its request: what was under way may be lost, so all is."""
+        """A request is over. If it waited for frames until now, some may be lost: so all is."""
         if carrier is self._carrier:
             self.end()
 
@@ -156,23 +160,25 @@ class SockJSSession(Transport):
 
     def _put(self, carrier: Carrier, frame: bytes) -> None:
         taken = carrier.carry(frame)
-        if taken is None:
-            self._detach()
-            return
         if not taken.done():
             self._untaken = len(frame)
+            self._slow = carrier
             taken.add_done_callback(lambda _: self._taken(carrier))
-        self._put_off()
+        if carrier.complete:
+            self._detach()
+        else:
+            self._put_off()
 
     def _taken(self, carrier: Carrier) -> None:
-        if carrier is self._carrier:
+        if carrier is self._slow and not self._over:
             self._untaken = 0
+            self._slow = None
+            self._put_off()
             self._flush()
             self._tell_load()
 
     def _detach(self) -> None:
         self._carrier = None
-        self._untaken = 0
         self._sessions.waiting += 1
         self._put_off()
 
@@ -275,9 +281,10 @@ class SockJSSession(Transport):
             self._timer.cancel()
             self._timer = None
         self._sessions.forget(self)
-        carrier, self._carrier = self._carrier, None
-        if carrier is not None:
-            carrier.cut()
+        for carrier in (self._carrier, self._slow):
+            if carrier is not None:
+                carrier.cut()
+        self._carrier = self._slow = None
         self._frames.clear()
         self._release()
 

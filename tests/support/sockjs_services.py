@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from served import listening
 from tornado.routing import Rule
 from tornado.web import Application, url
 
@@ -82,6 +84,14 @@ def service_rules(prefix: str, service: Any, options: Options, **more: Any) -> l
         **{"origins": origins, "max_message_size": 1 << 20, **more},
         before=sockets if options.websocket else (),
     )
+
+
+@asynccontextmanager
+async def serving(service: Any, options: Options | None = None, **more: Any):
+    """Serve it at /s; the address."""
+    rules = service_rules("/s", service, options or Options(), **more)
+    async with listening(Application(rules, log_function=lambda _: None)) as address:
+        yield address
 
 
 def suite() -> list[Rule]:
