@@ -14,6 +14,7 @@ from ddpcore.transport import visible_headers
 from ddpcore_tornado.sockjs.base import Endpoint, SockJSHandler
 from ddpcore_tornado.sockjs.caller import ancestors
 from ddpcore_tornado.sockjs.framing import escaped
+from ddpcore_tornado.sockjs.sessions import Full
 
 __all__ = ["EventSource", "HtmlFile", "JsonpPolling", "XhrPolling", "XhrStreaming"]
 
@@ -59,7 +60,8 @@ class _Receiving(SockJSHandler):
                     visible_headers(self.request.headers.items()),
                 )
             except DDPError as problem:
-                logger.error("Cannot serve SockJS: %s", problem)  # noqa: TRY400
+                if not isinstance(problem, Full):
+                    logger.error("Cannot serve SockJS: %s", problem)  # noqa: TRY400
                 self.refuse(503, "The live service is not available at present.\n")
                 return
         self.set_header("Content-Type", self.content_type)

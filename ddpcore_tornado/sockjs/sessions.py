@@ -11,9 +11,13 @@ from ddpcore_tornado.sockjs.options import Options
 from ddpcore_tornado.sockjs.service import Service
 from ddpcore_tornado.sockjs.session import SockJSSession
 
-__all__ = ["Sessions"]
+__all__ = ["Full", "Sessions"]
 
 logger = logging.getLogger(__name__)
+
+
+class Full(DDPError):
+    """Too many sessions wait for their clients."""
 
 
 class Sessions:
@@ -47,7 +51,8 @@ class Sessions:
         """The session of this id, a new one if there is none.
 
         Raises:
-            ddpcore.DDPError: The service takes nobody in, or too many sessions wait already.
+            Full: Too many sessions are without a request. It is logged when it begins.
+            ddpcore.DDPError: The service takes nobody in.
         """
         await self._service.start()
         if id in self._by_id:
@@ -55,11 +60,12 @@ class Sessions:
         full = self.waiting >= self._options.max_waiting
         if full and not self._full:
             logger.warning(
-                "%d SockJS sessions are without a request; further ones are refused", self.waiting
+                "%d SockJS sessions are without a request; further ones are refused (max_waiting)",
+                self.waiting,
             )
         self._full = full
         if full:
-            raise DDPError("Too many sessions wait for their clients.")
+            raise Full("Too many sessions wait for their clients.")
         session = SockJSSession(
             id,
             self,

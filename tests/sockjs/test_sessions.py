@@ -330,15 +330,15 @@ async def test_a_client_that_does_not_read_blocks(transport):
         session.answer.writer.transport.pause_reading()
         sent = 0
         while "blocked" not in echo.story:
-            say(echo, *[sent + number for number in range(2000)])
-            sent += 2000
+            say(echo, *[f"{sent + number:<5000}" for number in range(40)])
+            sent += 40
             await asyncio.sleep(0)
         say(echo, sent)
         assert echo.story == ["blocked"]
         session.answer.writer.transport.resume_reading()
         got = []
         while len(got) <= sent:
-            got += [int(text) for text in json.loads((await session.frame())[1:])]
+            got += [int(json.loads(text)) for text in json.loads((await session.frame())[1:])]
         assert got == list(range(sent + 1))
         while echo.story != ["blocked", "drained"]:
             await asyncio.sleep(0.001)
@@ -416,12 +416,11 @@ async def test_whoever_waits_to_be_brought_is_let_go_with_the_session():
 
 async def test_sessions_that_nobody_comes_back_to_are_limited(expect_log):
     expect_log("ddpcore_tornado.sockjs", "2 SockJS sessions are without a request")
-    expect_log("ddpcore_tornado.sockjs", "Too many sessions")
     service, clock = Services(), FakeClock()
     async with serving(service, Options(max_waiting=2), clock=clock) as address:
         polls = [await opened(address, "xhr") for _ in range(2)]
         for _ in range(3):
-            assert (await whole(address, "POST", f"/s/0/{object()!r:.0}x/xhr"))[0] == 503
+            assert (await whole(address, "POST", "/s/0/x/xhr"))[0] == 503
         # Those that are there go on, and those that wait for frames do not count.
         waiting = asyncio.ensure_future(polls[0].frame())
         await attached(service.clients[0])
