@@ -58,12 +58,25 @@ class Request:
             self.untaken = None
 
 
+class Watchful(Echo):
+    """It is told in time: of the mark, and of half of it."""
+
+    def load(self) -> int:
+        return self.transport._waiting + self.transport._untaken
+
+    def blocked(self) -> None:
+        self.story.append("blocked" if self.load() > HIGH_WATER else "too early")
+
+    def drained(self) -> None:
+        self.story.append("drained" if self.load() <= HIGH_WATER / 2 else "too early")
+
+
 class Model(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.clock = FakeClock()
-        self.service = Services()
+        self.service = Services(Watchful)
         options = Options(heartbeat_delay=HEARTBEAT, disconnect_delay=DISCONNECT)
         self.sessions = Sessions(self.service, options, self.clock)
         self.session = self.run(self.sessions.open("x", None, {}))
@@ -72,8 +85,6 @@ class Model(RuleBasedStateMachine):
         self.requests: list[Request] = []
         self.sent: list[str] = []
         self.farewell: str | None = None
-        self.refused: list[Request] = []
-        self.quiet_since = 0.0
 
     def run(self, work):
         return self.loop.run_until_complete(work)
@@ -193,3 +204,18 @@ class Model(RuleBasedStateMachine):
 
 TestModel = Model.TestCase
 TestModel.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+async def test_a_client_has_its_time_from_when_it_has_taken_an_answer():
+    service, clock = Services(), FakeClock()
+    sessions = Sessions(service, Options(), clock)
+    session = await sessions.open("x", None, {})
+    request = Request(1, fast=False)
+    session.attach(request)
+    await clock.advance(DISCONNECT - 1)
+    request.take()
+    await clock.advance(DISCONNECT - 1)
+    assert sessions.find("x") is session
+    await clock.advance(2)
+    assert len(sessions) == 0
+    assert service.clients[0].story == ["lost"]
