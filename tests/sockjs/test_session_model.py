@@ -219,3 +219,24 @@ async def test_a_client_has_its_time_from_when_it_has_taken_an_answer():
     await clock.advance(2)
     assert len(sessions) == 0
     assert service.clients[0].story == ["lost"]
+
+
+async def test_it_has_drained_when_half_is_taken():
+    service = Services()
+    session = await Sessions(service, Options(), FakeClock()).open("x", None, {})
+    session.high_water = HIGH_WATER
+    request = Request(1000, fast=False)
+    session.attach(request)
+    story = service.clients[0].story
+    request.take()
+    await turns()
+    for size in (80, 60):
+        session.send([Frame(b"x" * size)])
+    assert story == ["blocked"]
+    request.take()
+    await turns()
+    assert story == ["blocked"]  # the second is under way
+    request.take()
+    await turns()
+    assert story == ["blocked", "drained"]
+    session.end()
