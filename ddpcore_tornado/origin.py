@@ -25,6 +25,9 @@ class Origins:
     Args:
         allowed: Origins such as ``https://app.example.com``; ``*`` allows all.
 
+    Attributes:
+        named: Those, in lower case.
+
     Raises:
         ddpcore.DDPError: One of them is no origin, and would never match.
     """
@@ -35,14 +38,14 @@ class Origins:
                 raise DDPError(
                     f"An origin looks like https://app.example.com, or is * for all, not {each!r}."
                 )
-        self._allowed = frozenset(each.rstrip("/").lower() for each in allowed)
+        self.named = frozenset(each.rstrip("/").lower() for each in allowed)
 
     def allow(self, origin: str | None, host: str) -> bool:
         """Whether a page of `origin` may talk to us, whom it calls `host`.
 
         No Origin means no browser: native clients are welcome.
         """
-        if origin is None or "*" in self._allowed or origin.lower() in self._allowed:
+        if origin is None or "*" in self.named or origin.lower() in self.named:
             return True
         if not is_readable(origin) or not is_readable(f"//{host}"):
             return False

@@ -10,8 +10,8 @@ from tornado.routing import Rule
 from tornado.web import url
 
 from ddpcore.server import Server
+from ddpcore_tornado import sockjs as sockjs_http
 from ddpcore_tornado.origin import Origins
-from ddpcore_tornado.sockjs import Greeting, Info, NotFound
 from ddpcore_tornado.websocket import RawWebSocket, SockJSWebSocket
 
 __all__ = ["MAX_MESSAGE_SIZE", "handlers"]
@@ -27,6 +27,7 @@ def handlers(
     prefix: str = "",
     origins: Collection[str] = (),
     max_message_size: int = MAX_MESSAGE_SIZE,
+    sockjs: sockjs_http.Options | None = None,
 ) -> list[Rule]:
     """The rules that let clients reach `server`, for a `tornado.web.Application`.
 
@@ -34,20 +35,31 @@ def handlers(
         server: It is started with its first client; stop it yourself when you stop.
         prefix: What comes before ``/websocket`` and ``/sockjs``, e.g. ``"/live"``.
         origins: Origins of web pages that may connect, beside those of the same host; ``*``: all.
-        max_message_size: Bytes a message may have; see `MAX_MESSAGE_SIZE`.
+        max_message_size: Bytes a message may have, and a request with messages in SockJS; see
+            `MAX_MESSAGE_SIZE`.
+        sockjs: How SockJS is spoken; by default as in Meteor.
     """
     policy = Origins(origins)
-    prefix = re.escape(prefix)
+    options = sockjs or sockjs_http.Options()
     websocket: dict[str, Any] = {
         "server": server,
         "origins": policy,
         "max_message_size": max_message_size,
     }
-    return [
-        url(rf"{prefix}/websocket/?", RawWebSocket, websocket),
-        url(rf"{prefix}/sockjs/websocket/?", RawWebSocket, websocket),
-        url(rf"{prefix}/sockjs/?", Greeting),
-        url(rf"{prefix}/sockjs/info", Info, {"origins": policy}),
-        url(rf"{prefix}/sockjs/[^/.]+/[^/.]+/websocket", SockJSWebSocket, websocket),
-        url(rf"{prefix}/sockjs/.*", NotFound),
-    ]
+    raw, framed = [], []
+    if options.websocket:
+        path = re.escape(prefix)
+        raw = [url(rf"{path}/websocket/?", RawWebSocket, websocket)]
+        framed = [
+            url(rf"{path}/sockjs/websocket/?", RawWebSocket, websocket),
+            url(rf"{path}/sockjs/[^/.]+/[^/.]+/websocket/?", SockJSWebSocket, websocket),
+        ]
+    return raw + sockjs_http.rules(
+        server,
+        prefix=f"{prefix}/sockjs",
+        options=options,
+        origins=policy,
+        max_message_size=max_message_size,
+        clock=server.clock,
+        before=framed,
+    )

@@ -1,4 +1,4 @@
-"""SockJS, as its own client and Meteor's speak it: over the WebSocket transport."""
+"""SockJS, as its own client and Meteor's speak it: every transport that they know."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def read_and_write(client, writer, janet):
     client.until("removed", _id=book)
 
 
-def test_sockjs_client(launch, writer, janet):
-    client = launch("ddpjs", "websocket")
+@pytest.mark.parametrize("transport", ["websocket", "xhr-streaming", "eventsource", "xhr-polling"])
+def test_sockjs_client(launch, writer, janet, transport):
+    client = launch("ddpjs", transport)
     client.do("connect")
 
     read_and_write(client, writer, janet)
@@ -38,14 +39,51 @@ def test_meteor_starts_with_sockjs_from_another_origin(launch, site, writer, jan
 
 
 @pytest.mark.browser
-def test_sockjs_client_in_a_browser(launch):
+def test_meteor_without_websocket_polls(launch, site, writer, janet):
+    client = launch("meteor", site.url, "no-websocket")
+    client.do("connect")
+
+    read_and_write(client, writer, janet)
+
+
+BROWSER_TRANSPORTS = [
+    "websocket",
+    "xhr-streaming",
+    "eventsource",
+    "iframe-eventsource",
+    "htmlfile",
+    "iframe-htmlfile",
+    "xhr-polling",
+    "iframe-xhr-polling",
+    "jsonp-polling",
+]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("transport", BROWSER_TRANSPORTS)
+def test_sockjs_client_in_a_browser(launch, transport):
     client = launch("sockjs")
     client.do("connect")
-    client.do("open", "websocket")
-    client.until("open", transport="websocket")
+    client.do("open", transport)
+    client.until("open", transport=transport)
 
     client.do("send", {"msg": "connect", "version": "1", "support": ["1"]})
     client.until("message", msg="connected")
-    echo = {"msg": "method", "id": "1", "method": "interop.echo", "params": ["é\u2028"]}
+    text = "é\u2028%25<!--</script>"
+    echo = {"msg": "method", "id": "1", "method": "interop.echo", "params": [text]}
     client.do("send", echo)
-    client.until("message", msg="result", id="1", result="é\u2028")
+    client.until("message", msg="result", id="1", result=text)
+
+
+@pytest.mark.browser
+def test_a_foreign_page_gets_nothing_in_ways_that_need_no_permission(launch, site):
+    own = launch("sockjs")
+    own.do("connect")
+    assert own.do("script", "/sockjs/000/interopa/jsonp?c=cb") == "o"
+    assert own.do("frame", "/sockjs/iframe.html") == f"{site.url}/sockjs/iframe.html"
+
+    # Another host, though it is this machine.
+    foreign = launch("sockjs", site.url.replace("127.0.0.1", "foreign.localhost"))
+    foreign.do("connect")
+    assert foreign.do("script", "/sockjs/000/interopb/jsonp?c=cb") is None
+    assert foreign.do("frame", "/sockjs/iframe.html") != f"{site.url}/sockjs/iframe.html"

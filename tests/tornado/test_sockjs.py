@@ -1,4 +1,7 @@
-"""SockJS: what a client asks before it connects, and its framing over WebSockets."""
+"""SockJS: what a client asks before it connects, and its framing over WebSockets.
+
+For its other transports see tests/sockjs.
+"""
 
 from __future__ import annotations
 
@@ -74,10 +77,11 @@ async def test_info_preflight():
     "path",
     [
         "/sockjs/nothing",
-        "/sockjs/info/",
+        "/sockjs/info/x",
         "/sockjs/a.b/c/websocket",
         "/sockjs//x/websocket",
-        "/sockjs/000/x/websocket/",
+        "/sockjs/000/x/websocket/x",
+        "/sockjs/000/x",
         "/sockjs/000/x/carrier-pigeon",
     ],
 )

@@ -30,6 +30,35 @@ drive(async (url, report, origin = url) => {
         [url, transport],
       ),
     send: (message) => page.evaluate((text) => socket.send(text), JSON.stringify(message)),
+    // What a page gets that loads `path` as a script, and hides who it is.
+    script: (path) =>
+      page.evaluate(
+        (src) =>
+          new Promise((resolve) => {
+            let got = null;
+            window.cb = (frame) => (got = frame);
+            const script = Object.assign(document.createElement("script"), {
+              referrerPolicy: "no-referrer",
+              onload: () => resolve(got),
+              onerror: () => resolve(null),
+              src,
+            });
+            document.head.append(script);
+          }),
+        url + path,
+      ),
+    // The address of what a page has in a frame that it wants to show `path`.
+    async frame(path) {
+      await page.evaluate(
+        (src) =>
+          new Promise((resolve) => {
+            const onload = () => resolve();
+            document.body.append(Object.assign(document.createElement("iframe"), { onload, src }));
+          }),
+        url + path,
+      );
+      return page.frames().at(-1).url();
+    },
     shut: () => page.evaluate(() => socket.close()),
     close: () => browser.close(),
   };
