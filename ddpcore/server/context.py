@@ -45,7 +45,7 @@ class ConnectionHandle:
         if (runtime := self._runtime) is not None:
             runtime.on_loop(runtime.add_close_callback, callback)
         else:
-            self._run_late(callback)
+            self._run_late(self.id, callback)
 
     def over(self) -> None:
         """The session is over; nothing of it is kept for the sake of this handle."""

@@ -221,7 +221,7 @@ class SessionRuntime:
         for handle in self._handles.pop(subscription, ()):
             self.server.crossbar.release(handle)
         for callback in self._stop_callbacks.pop(subscription, ()):
-            self.server.run_callback(callback)
+            self.server.run_callback(self.machine.id, callback)
 
     # Handlers
 
@@ -237,8 +237,11 @@ class SessionRuntime:
             value = await self.server.run(handler, context, params)
             outcome = messages.result(invocation.id, value)
         except FAILURES as problem:
-            shown = client_error(problem, f"method {invocation.name!r}")
-            outcome = messages.result_error(invocation.id, shown)
+            # No name for what is shown: a frame that knows an exception that knows the frame
+            # would have to wait for the garbage collector, and the session with it.
+            outcome = messages.result_error(
+                invocation.id, client_error(problem, f"method {invocation.name!r}")
+            )
             if cancelled(problem):
                 self.machine.method_done(invocation, outcome, outstanding=False)
                 raise
@@ -419,14 +422,14 @@ class SessionRuntime:
         if subscription.active:
             self._stop_callbacks.setdefault(subscription, []).append(callback)
         else:
-            self.server.run_callback(callback)
+            self.server.run_callback(self.machine.id, callback)
 
     def add_close_callback(self, callback: Callable[[], object]) -> None:
         """Call `callback` when the connection has closed; soon, if it has."""
         if self._close_callbacks is not None:
             self._close_callbacks.append(callback)
         else:
-            self.server.run_late(callback)
+            self.server.run_late(self.machine.id, callback)
 
     def ended(self) -> None:
         """The session is over."""
@@ -438,7 +441,7 @@ class SessionRuntime:
             self._timer = None
         self.server.session_closed(self)
         for callback in callbacks:
-            self.server.run_callback(callback)
+            self.server.run_callback(self.machine.id, callback)
         # All that held one another lets go, so that memory is free at once and the garbage
         # collector has nothing to look for.
         self.connection.over()

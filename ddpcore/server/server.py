@@ -363,19 +363,19 @@ class Server:
         task.add_done_callback(self._callbacks.discard)
         task.add_done_callback(_log_failure)
 
-    def run_callback(self, callback: Callable[[], object]) -> None:
-        """Run a callback of a session; what it returns is awaited, if it can be."""
+    def run_callback(self, connection: str, callback: Callable[[], object]) -> None:
+        """Run a callback of a connection; what it returns is awaited, if it can be."""
         try:
             value = callback()
             if inspect.isawaitable(value):
                 self.spawn(value)
         except Exception:
-            logger.exception("Exception in a callback")
+            logger.exception("Exception in a callback of connection %s", connection)
 
-    def run_late(self, callback: Callable[[], object]) -> None:
+    def run_late(self, connection: str, callback: Callable[[], object]) -> None:
         """Run one soon, on the event loop; called from any thread."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.run_callback, callback)
+            self._loop.call_soon_threadsafe(self.run_callback, connection, callback)
 
     # What sessions say
 

@@ -160,6 +160,7 @@ class Session:
     """
 
     __slots__ = (
+        "__weakref__",
         "_advancing",
         "_blocker",
         "_connect_deadline",

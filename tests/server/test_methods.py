@@ -12,6 +12,7 @@ from memory_client import client_of, turns
 
 from ddpcore import UNSET, DDPError, MeteorError, Server
 from ddpcore.live.fence import WriteFence
+from ddpcore.session.machine import Session
 
 
 async def test_098_an_unknown_method_is_404():
@@ -181,7 +182,7 @@ async def test_a_failing_fence_does_not_hold_updated_back(expect_log):
         await client.outcome("write")
 
 
-async def test_a_thread_that_outlives_its_method_brings_no_second_updated():
+async def test_a_thread_that_outlives_its_method_brings_no_second_updated(monkeypatch):
     server, marks = Server(), []
 
     @server.method
@@ -191,13 +192,13 @@ async def test_a_thread_that_outlives_its_method_brings_no_second_updated():
         marks.append(current_fence.get())
 
     async with client_of(server) as client:
-        done = client.receiver.machine.method_done
+        done = Session.method_done
 
         def method_done(*args, **options):
             done(*args, **options)
             marks[0].wrote = True  # just then
 
-        client.receiver.machine.method_done = method_done
+        monkeypatch.setattr(Session, "method_done", method_done)
         await client.outcome("write")
         await turns()
         assert client.story == ["connected", "updated", "result"]
