@@ -93,6 +93,12 @@ class Transport(ABC):
         A client that does not take it within some seconds is cut off.
         """
 
+    async def wait_closed(self) -> None:  # noqa: B027
+        """After `close`: wait until the client has taken it or was cut off.
+
+        By default there is nothing to wait for.
+        """
+
     @abstractmethod
     def pause_reading(self) -> None:
         """Bring no more messages until `resume_reading`; a few that are on the way may come."""
