@@ -102,6 +102,12 @@ class Connection(asyncio.Protocol, Transport):
     def _hand_out(self, items: list[Item]) -> None:
         pongs: list[bytes] = []
         for index, item in enumerate(items):
+            if type(item) is Ping:
+                pongs.append(item.payload)
+                continue
+            if pongs:
+                self._answer(pongs)
+                pongs = []
             if type(item) is str or type(item) is bytes:
                 # Looked up each time: a message may hand the client over to another session.
                 receiver = self.receiver
@@ -114,17 +120,17 @@ class Connection(asyncio.Protocol, Transport):
                     if self._paused:
                         self._held = items[index + 1 :]
                         break
-            elif type(item) is Ping:
-                pongs.append(item.payload)
             elif type(item) is Failure:
                 self._fail(item.code, item.reason)
             else:
                 assert type(item) is Close
                 self._peer_closes(item)
-        if pongs and self._open:
+        if pongs:
             self._answer(pongs)
 
     def _answer(self, pongs: list[bytes]) -> None:
+        if not self._open:
+            return
         if self._blocked:
             # The last answer is enough, and must be (RFC 6455, 5.5.3): a client that asks without
             # end and takes no answer would fill our memory.

@@ -179,6 +179,8 @@ class Reader:
         payload = unmask(data[body - 4 : body], data[body:stop])
         if opcode >= _CLOSE:
             self._control(opcode, payload, items)
+            if self._state != _READING:
+                return start
         elif not final:
             if gathered is None:
                 self._fragments, self._binary = bytearray(payload), opcode == _BINARY
