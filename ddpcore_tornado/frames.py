@@ -252,9 +252,10 @@ class Reader:
                 size = int.from_bytes(data[start + 2 : body], "big")
             if data[start + 1] >= _MASKED:
                 body += 4
-            is_close = data[start] & _OPCODE == _CLOSE and size <= _CONTROL_SIZE
-            if body + (size if is_close else 0) > end:
-                self._needed = body - start + (size if is_close else 0)
+            is_close = data[start] & _OPCODE == _CLOSE
+            wanted = body + size if is_close and size <= _CONTROL_SIZE else body
+            if wanted > end:
+                self._needed = wanted - start
                 break
             if is_close:
                 self._state = _OVER
