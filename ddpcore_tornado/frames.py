@@ -242,8 +242,8 @@ class Reader:
             skipped = min(self._skip, end - start)
             self._skip -= skipped
             start += skipped
-            # Fourteen bytes hold the longest header, so this is enough of them in any case.
             if end - start < 2:
+                self._needed = 2
                 break
             size = data[start + 1] & ~_MASKED
             body = start + 2

@@ -123,7 +123,7 @@ class RawWebSocket(RequestHandler):
             self._max_message_size,
             opening=self._answer(),
             address=request.remote_ip,
-            headers=visible_headers(request.headers.get_all()),
+            headers=visible_headers(request.headers.items()),
         )
         _tune(stream.socket)
         # With TLS the socket is not the whole of a stream. On Windows asyncio's and Tornado's ways

@@ -12,8 +12,8 @@ import subprocess
 from contextlib import asynccontextmanager
 
 import pytest
-from tornado.httpserver import HTTPServer
 from tornado.http1connection import HTTP1ServerConnection
+from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application

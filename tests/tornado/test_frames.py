@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -39,7 +40,7 @@ def read(data, limit=LIMIT, cuts=(), kind=Reader):
     """What a reader makes of `data` in pieces, to the end or the first failure."""
     reader, items = kind(limit), []
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         items += reader.feed(data[start:stop])
     for index, item in enumerate(items):
         if isinstance(item, Failure):
@@ -262,7 +263,7 @@ def test_after_a_failure_only_a_close_counts(broken, cuts):
     data = broken + text("no") + frame(0x88, b"\x03\xe8") + text("no")
     reader, items = Reader(1_000), []
     edges = [0, *(cut for cut in cuts if 0 < cut < len(data)), len(data)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         items += reader.feed(data[start:stop])
     assert [type(item) for item in items] == [Failure, Close]
 
@@ -278,7 +279,7 @@ def test_a_reader_told_to_discard_finds_the_close(data, cuts, when):
     reader.discard()
     found = []
     edges = [when, *sorted(when + cut % (len(data) - when) for cut in cuts), len(data)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         found += reader.feed(data[start:stop])
     assert found == [Close(None)]
 
