@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import ujson
 
 from ddpcore.wire.frame import Frame
-from ddpcore_tornado.frames import Failure, Item, Reader, close_frame, text_frame
+from ddpcore_tornado.frames import Close, Failure, Item, Reader, close_frame, text_frame
 
 __all__ = [
     "RAW",
@@ -70,8 +70,8 @@ class SockJSReader(Reader):
 
     def feed(self, data: bytes) -> list[Item]:
         """Take what has been read; see `Reader.feed`."""
-        items: list[Item] = []
-        for item in super().feed(data):
+        read, items = super().feed(data), list[Item]()
+        for item in read:
             if not isinstance(item, str | bytes):
                 items.append(item)
             elif item:
@@ -79,6 +79,8 @@ class SockJSReader(Reader):
                 if texts is None:
                     self.discard()
                     items.append(BROKEN_FRAMING)
+                    if isinstance(read[-1], Close):
+                        items.append(read[-1])
                     break
                 items += texts
         return items

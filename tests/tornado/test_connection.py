@@ -726,3 +726,14 @@ async def test_broken_sockjs_framing(house):
         assert await peer.hear() == (CLOSE, close(3000, b"Broken framing."))
         assert [await ear.next() for _ in range(2)] == ["1", ear.lost]
         assert await peer.ends()
+
+
+@everywhere
+async def test_broken_sockjs_framing_of_a_client_that_closes(house):
+    async with house() as it:
+        peer, ear = await it.peer(SOCKJS)
+        assert await peer.hear() == (TEXT, b"o")
+        peer.send(frame(TEXT, b"["), frame(CLOSE, close(1000)))
+        assert await peer.hear() == (CLOSE, close(3000, b"Broken framing."))
+        assert await peer.ends()
+        assert await ear.next() == ear.lost
