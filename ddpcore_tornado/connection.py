@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from ddpcore.errors import DDPError
 from ddpcore.server import Server
@@ -76,9 +77,8 @@ class Connection(asyncio.Protocol, Transport):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer the handshake and open a session."""
-        assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
-        transport.write(self._opening + self._framing.greeting)
+        self._wire = wire = cast("asyncio.Transport", transport)
+        wire.write(self._opening + self._framing.greeting)
         try:
             self._server.accept(self)
         except DDPError:  # it has been stopped since the client asked
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol, Transport):
         except Exception:
             logger.exception("Exception at a new client")
             self._end(close_frame(1011, "Internal error"))
-        transport.set_write_buffer_limits(self.high_water, self.high_water // 2)
+        wire.set_write_buffer_limits(self.high_water, self.high_water // 2)
         early, self._opening, self.early = self.early, b"", b""
         if early:
             self.data_received(early)
