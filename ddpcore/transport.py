@@ -74,7 +74,8 @@ class Transport(ABC):
         headers: The visible request headers, see `visible_headers`.
         high_water: Bytes that may wait here to be taken by the network or the client, set by
             `Server.accept`. When `send` leaves more, the transport calls `Receiver.blocked`, once,
-            and `Receiver.drained` when it is half as many.
+            and `Receiver.drained` of whoever is the receiver by then when it is half as many. A
+            session that hands a client over that is blocked says so to the other.
     """
 
     high_water: int = HIGH_WATER
@@ -91,6 +92,12 @@ class Transport(ABC):
         """Send what is still waiting, then close with a WebSocket close code. Idempotent.
 
         A client that does not take it within some seconds is cut off.
+        """
+
+    async def wait_closed(self) -> None:  # noqa: B027
+        """After `close`: wait until the client has taken it or was cut off.
+
+        By default there is nothing to wait for.
         """
 
     @abstractmethod

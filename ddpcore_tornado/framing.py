@@ -2,37 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ujson
 
-__all__ = ["sockjs_array", "sockjs_farewell", "sockjs_websocket", "websocket_text"]
+from ddpcore.wire.frame import Frame
+from ddpcore_tornado.frames import Close, Failure, Item, Reader, close_frame, text_frame
 
-_FINAL_TEXT = 0x81
-_TWO_BYTES, _EIGHT_BYTES = 126, 127
+__all__ = [
+    "RAW",
+    "SOCKJS",
+    "Framing",
+    "SockJSReader",
+    "sockjs_array",
+    "sockjs_farewell",
+    "sockjs_quoted",
+]
+
+BROKEN_FRAMING = Failure(3000, "Broken framing.")
 
 
-def websocket_text(payload: bytes) -> bytes:
-    """A text frame from server to client, which is never masked (RFC 6455, section 5.2)."""
-    length = len(payload)
-    if length < _TWO_BYTES:
-        return bytes((_FINAL_TEXT, length)) + payload
-    if length <= 0xFFFF:
-        return bytes((_FINAL_TEXT, _TWO_BYTES)) + length.to_bytes(2, "big") + payload
-    return bytes((_FINAL_TEXT, _EIGHT_BYTES)) + length.to_bytes(8, "big") + payload
+class Framing:
+    """Raw WebSockets: a message is a text frame."""
+
+    greeting = b""
+
+    def reader(self, max_message_size: int) -> Reader:
+        """What reads the client's side of a connection."""
+        return Reader(max_message_size)
+
+    def wrap(self, frames: Sequence[Frame]) -> bytes:
+        """The bytes that bring `frames` to a client."""
+        # Each is framed once, however many clients it goes to.
+        if len(frames) == 1:
+            return frames[0].wrapped(text_frame)
+        return b"".join([frame.wrapped(text_frame) for frame in frames])
+
+    def farewell(self, code: int, reason: str) -> bytes:
+        """The last bytes when the server closes."""
+        return close_frame(code, reason)
 
 
-def sockjs_array(payload: bytes) -> bytes:
-    """One message as a SockJS array frame: ``a["…"]``."""
+class SockJSFraming(Framing):
+    """SockJS over WebSockets: messages travel in arrays, after an opening ``o``."""
+
+    greeting = text_frame(b"o")
+
+    def reader(self, max_message_size: int) -> Reader:
+        """What reads the client's side of a connection."""
+        return SockJSReader(max_message_size)
+
+    def wrap(self, frames: Sequence[Frame]) -> bytes:
+        """The bytes that bring `frames` to a client: one array."""
+        return text_frame(sockjs_array([frame.wrapped(sockjs_quoted) for frame in frames]))
+
+    def farewell(self, code: int, reason: str) -> bytes:
+        """The last bytes when the server closes."""
+        return text_frame(sockjs_farewell(code, reason)) + close_frame(code, reason)
+
+
+class SockJSReader(Reader):
+    """Takes the messages out of their arrays; a single string will do, too.
+
+    Args:
+        max_message_size: Bytes an array may have.
+    """
+
+    __slots__ = ()
+
+    def feed(self, data: bytes) -> list[Item]:
+        """Take what has been read; see `Reader.feed`."""
+        read, items = super().feed(data), list[Item]()
+        for item in read:
+            if not isinstance(item, str | bytes):
+                items.append(item)
+            elif item:
+                texts = _texts(item)
+                if texts is None:
+                    self.discard()
+                    items.append(BROKEN_FRAMING)
+                    if isinstance(read[-1], Close):
+                        items.append(read[-1])
+                    break
+                items += texts
+        return items
+
+
+def _texts(array: str | bytes) -> list[str] | None:
+    try:
+        content = ujson.loads(array)
+    except ValueError:
+        return None
+    texts = content if isinstance(content, list) else [content]
+    return texts if all(isinstance(text, str) for text in texts) else None
+
+
+def sockjs_quoted(payload: bytes) -> bytes:
+    """A message as it stands in a SockJS array."""
     # The text is ASCII and what SockJS wants escaped is escaped in it already.
-    return (
-        b"a[" + ujson.dumps(payload.decode("ascii"), escape_forward_slashes=False).encode() + b"]"
-    )
+    return ujson.dumps(payload.decode("ascii"), escape_forward_slashes=False).encode()
 
 
-def sockjs_websocket(payload: bytes) -> bytes:
-    """A SockJS array in a WebSocket text frame."""
-    return websocket_text(sockjs_array(payload))
+def sockjs_array(quoted: Sequence[bytes]) -> bytes:
+    """Messages as a SockJS array frame: ``a["…","…"]``."""
+    return b"a[" + b",".join(quoted) + b"]"
 
 
 def sockjs_farewell(code: int, reason: str) -> bytes:
-    """The frame that announces a close to a SockJS client, in a WebSocket text frame."""
-    return websocket_text(b"c" + ujson.dumps([code, reason]).encode())
+    """The frame that announces a close to a SockJS client."""
+    return b"c" + ujson.dumps([code, reason]).encode()
+
+
+RAW = Framing()
+SOCKJS = SockJSFraming()

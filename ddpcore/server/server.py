@@ -12,6 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
+from weakref import WeakSet
 
 from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
@@ -140,6 +141,7 @@ class Server:
         self._stopping = False
         # All that have been accepted and are not over, also those that have yet to connect.
         self._clients: set[SessionRuntime] = set()
+        self._transports: WeakSet[Transport] = WeakSet()
         self._handlers: set[asyncio.Future[Any]] = set()
         self._callbacks: set[asyncio.Future[Any]] = set()
         self._around = {
@@ -296,6 +298,9 @@ class Server:
                 task.cancel()
             await _wait(late, GRACE)
             self._handlers.clear()  # those that were cancelled before their first step
+        closing = [asyncio.ensure_future(each.wait_closed()) for each in list(self._transports)]
+        for task in await _wait(closing, patience):
+            task.cancel()
         if self._crossbar is not None:
             await self._crossbar.stop()
             await self.bus.stop()
@@ -330,6 +335,7 @@ class Server:
         transport.high_water = self.options.high_water
         client = transport.receiver = SessionRuntime(self, transport)
         self._clients.add(client)
+        self._transports.add(transport)
         return client
 
     async def run(self, handler: Handler, context: Context, params: list[Any]) -> Any:

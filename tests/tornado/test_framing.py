@@ -7,12 +7,8 @@ import json
 import pytest
 
 from ddpcore.wire.frame import Frame
-from ddpcore_tornado.framing import (
-    sockjs_array,
-    sockjs_farewell,
-    sockjs_websocket,
-    websocket_text,
-)
+from ddpcore_tornado.frames import text_frame
+from ddpcore_tornado.framing import RAW, SOCKJS, sockjs_array, sockjs_quoted
 
 
 @pytest.mark.parametrize(
@@ -27,26 +23,31 @@ from ddpcore_tornado.framing import (
 )
 def test_websocket_header(length, header):
     payload = b"x" * length
-    assert websocket_text(payload) == bytes.fromhex(header) + payload
+    assert text_frame(payload) == bytes.fromhex(header) + payload
 
 
 @pytest.mark.parametrize(
     "text", ['{"msg":"ping"}', '{"a":"\\"\\\\/\\u2028\\ud800\\u0000"}', '{"a":"' + "x" * 200 + '"}']
 )
 def test_sockjs_array(text):
-    framed = sockjs_array(text.encode())
+    quoted = sockjs_quoted(text.encode())
+    framed = sockjs_array([quoted, quoted])
     assert framed.startswith(b'a["')
-    assert json.loads(framed[1:]) == [text]
+    assert json.loads(framed[1:]) == [text, text]
     assert framed.isascii()
-    assert sockjs_websocket(text.encode()) == websocket_text(framed)
+    assert SOCKJS.wrap([Frame(text.encode())] * 2) == text_frame(framed)
 
 
 def test_sockjs_farewell():
-    assert sockjs_farewell(1000, "Normal closure") == b'\x81\x18c[1000,"Normal closure"]'
+    closing = b"\x88\x10\x03\xe8Normal closure"
+    assert SOCKJS.farewell(1000, "Normal closure") == (
+        b'\x81\x18c[1000,"Normal closure"]' + closing
+    )
+    assert RAW.farewell(1000, "Normal closure") == closing
 
 
 def test_a_frame_is_wrapped_once_for_each_framing():
     frame = Frame(b"{}")
-    wrapped = frame.wrapped(websocket_text)
-    assert frame.wrapped(websocket_text) is wrapped
-    assert frame.wrapped(sockjs_websocket) == b'\x81\x07a["{}"]'
+    assert RAW.wrap([frame]) is RAW.wrap([frame])
+    assert RAW.wrap([frame, frame]) == b"\x81\x02{}\x81\x02{}"
+    assert SOCKJS.wrap([frame, frame]) == b'\x81\x0ca["{}","{}"]'
