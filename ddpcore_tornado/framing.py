@@ -1,4 +1,4 @@
-"""What the wire adds to a message: WebSocket frame headers and SockJS arrays."""
+"""What surrounds messages on a WebSocket: its own frames alone, or SockJS arrays in them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import ujson
 
 from ddpcore.wire.frame import Frame
 from ddpcore_tornado.frames import Close, Failure, Item, Reader, close_frame, text_frame
+from ddpcore_tornado.sockjs.framing import array, farewell
 
 __all__ = [
     "RAW",
     "SOCKJS",
     "Framing",
     "SockJSReader",
-    "sockjs_array",
-    "sockjs_farewell",
-    "sockjs_quoted",
 ]
 
 BROKEN_FRAMING = Failure(3000, "Broken framing.")
@@ -54,11 +52,11 @@ class SockJSFraming(Framing):
 
     def wrap(self, frames: Sequence[Frame]) -> bytes:
         """The bytes that bring `frames` to a client: one array."""
-        return text_frame(sockjs_array([frame.wrapped(sockjs_quoted) for frame in frames]))
+        return text_frame(array(frames))
 
     def farewell(self, code: int, reason: str) -> bytes:
         """The last bytes when the server closes."""
-        return text_frame(sockjs_farewell(code, reason)) + close_frame(code, reason)
+        return text_frame(farewell(code, reason)) + close_frame(code, reason)
 
 
 class SockJSReader(Reader):
@@ -95,22 +93,6 @@ def _texts(array: str | bytes) -> list[str] | None:
         return None
     texts = content if isinstance(content, list) else [content]
     return texts if all(isinstance(text, str) for text in texts) else None
-
-
-def sockjs_quoted(payload: bytes) -> bytes:
-    """A message as it stands in a SockJS array."""
-    # The text is ASCII and what SockJS wants escaped is escaped in it already.
-    return ujson.dumps(payload.decode("ascii"), escape_forward_slashes=False).encode()
-
-
-def sockjs_array(quoted: Sequence[bytes]) -> bytes:
-    """Messages as a SockJS array frame: ``a["…","…"]``."""
-    return b"a[" + b",".join(quoted) + b"]"
-
-
-def sockjs_farewell(code: int, reason: str) -> bytes:
-    """The frame that announces a close to a SockJS client."""
-    return b"c" + ujson.dumps([code, reason]).encode()
 
 
 RAW = Framing()

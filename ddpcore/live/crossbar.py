@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 
 Take = Callable[[Step], None]
 
-MOST_WORK = 2_000
-"""So much is done, in steps handed to watchers, before the sockets get their turn: a millisecond
-or two."""
+MOST_WORK = 10_000
+"""So much is done, in steps handed to watchers, before the sockets get their turn: some
+milliseconds."""
 
-MOST_WORK_WITHIN = 10_000
+MOST_WORK_WITHIN = 20_000
 """The same in the middle of a transaction, which is rather not shown in two halves."""
 
 EVENT_WORK = 20

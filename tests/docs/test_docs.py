@@ -216,8 +216,9 @@ class Client(MemoryTransport):
         super().__init__()
         self.inbox = asyncio.Queue()
 
-    def send(self, frame):
-        self.inbox.put_nowait(json.loads(frame.data))
+    def send(self, frames):
+        for frame in frames:
+            self.inbox.put_nowait(json.loads(frame.data))
 
 async def main():
     server = from_project().server

@@ -8,7 +8,8 @@ import pytest
 
 from ddpcore.wire.frame import Frame
 from ddpcore_tornado.frames import text_frame
-from ddpcore_tornado.framing import RAW, SOCKJS, sockjs_array, sockjs_quoted
+from ddpcore_tornado.framing import RAW, SOCKJS
+from ddpcore_tornado.sockjs.framing import array
 
 
 @pytest.mark.parametrize(
@@ -30,8 +31,7 @@ def test_websocket_header(length, header):
     "text", ['{"msg":"ping"}', '{"a":"\\"\\\\/\\u2028\\ud800\\u0000"}', '{"a":"' + "x" * 200 + '"}']
 )
 def test_sockjs_array(text):
-    quoted = sockjs_quoted(text.encode())
-    framed = sockjs_array([quoted, quoted])
+    framed = array([Frame(text.encode())] * 2)
     assert framed.startswith(b'a["')
     assert json.loads(framed[1:]) == [text, text]
     assert framed.isascii()

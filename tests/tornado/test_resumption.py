@@ -18,18 +18,18 @@ class Socket:
     def __init__(self, socket, sockjs):
         self.socket, self.sockjs = socket, sockjs
         self.received = 0
+        self.texts = []
 
     async def put(self, **message):
         text = json.dumps(message)
         await self.socket.send(json.dumps([text]) if self.sockjs else text)
 
     async def get(self):
-        text = await self.socket.recv()
-        if self.sockjs:
-            if text == "o":
-                return await self.get()
-            text = json.loads(text[1:])[0]
-        message = json.loads(text)
+        while not self.texts:
+            text = await self.socket.recv()
+            if text != "o":
+                self.texts += json.loads(text[1:]) if self.sockjs else [text]
+        message = json.loads(self.texts.pop(0))
         if message["msg"] not in ("ping", "pong"):
             self.received += 1
         return message

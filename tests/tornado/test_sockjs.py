@@ -99,8 +99,8 @@ async def test_messages_travel_in_arrays():
     async with served() as address, raw(address, PATH) as socket:
         await opened(socket)
         await socket.send('["{\\"msg\\":\\"ping\\",\\"id\\":\\"1\\"}","{\\"msg\\":\\"ping\\"}"]')
-        assert await hear(socket) == [{"msg": "pong", "id": "1"}]
-        assert await hear(socket) == [{"msg": "pong"}]
+        # What one turn of the loop makes leaves together.
+        assert await hear(socket) == [{"msg": "pong", "id": "1"}, {"msg": "pong"}]
 
 
 async def test_a_single_string_and_a_binary_frame_will_do():
@@ -129,8 +129,8 @@ async def test_any_text_goes_there_and_back(text):
         await opened(socket)
         call = {"msg": "method", "id": "1", "method": "echo", "params": [text]}
         await socket.send(json.dumps([json.dumps(call)]))
-        assert await hear(socket) == [{"msg": "updated", "methods": ["1"]}]
-        assert await hear(socket) == [{"msg": "result", "id": "1", "result": [text]}]
+        updated = {"msg": "updated", "methods": ["1"]}
+        assert await hear(socket) == [updated, {"msg": "result", "id": "1", "result": [text]}]
 
 
 @pytest.mark.parametrize(
