@@ -57,6 +57,7 @@ class Connection(asyncio.Protocol, Transport):
         self.headers = headers
         self._server = server
         self._framing = framing
+        self._wrap = framing.wrap
         self._reader = framing.reader(max_message_size)
         self._opening, self.early = opening, b""
         self._wire: asyncio.Transport
@@ -182,8 +183,8 @@ class Connection(asyncio.Protocol, Transport):
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Send `frames`, in one write."""
-        if self._open and frames and not self._wire.is_closing():
-            self._wire.write(self._framing.wrap(frames))
+        if self._open and frames:
+            self._wire.write(self._wrap(frames))
 
     def pause_reading(self) -> None:
         """Bring no more messages, not even of what has been read."""

@@ -321,10 +321,13 @@ class SessionRuntime:
         )
 
     async def _observe(self, subscription: Subscription, queries: list[LiveQuery]) -> None:
-        wanted = [(query, self.machine.live_part(subscription).take) for query in queries]
+        parts = [self.machine.live_part(subscription) for _ in queries]
+        wanted = [(query, part.take) for query, part in zip(queries, parts, strict=True)]
         handles = await self.server.crossbar.observe(wanted)
         if subscription.active:
             self._handles[subscription] = handles
+            for part, handle in zip(parts, handles, strict=True):
+                part.follow(handle.observer.items)
         else:  # stopped while the database was asked
             for handle in handles:
                 self.server.crossbar.release(handle)

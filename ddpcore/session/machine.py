@@ -543,6 +543,7 @@ class Session:
             collected and not sent. One rerun at a time.
         """
         assert self._rerun_ready is None, "a rerun begins before the last one has finished"
+        self.merge_box.hold()  # before the queries that they follow are left
         again = []
         for old in [*self.subscriptions.values(), *self.universal]:
             if old.active:  # callbacks of one subscription may stop another,

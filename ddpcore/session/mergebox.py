@@ -12,7 +12,7 @@ unless the collection has another strategy than SERVER_MERGE, see `ddpcore.sessi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ddpcore.live.document import Document, Step
 from ddpcore.session.outbox import Outbox
@@ -45,6 +45,15 @@ class Part:
         documents = self.documents.get(collection)
         return documents.get(id) if documents else None
 
+    def hold(self) -> None:
+        """Keep what the client has of it."""
+
+    def let_go(self) -> None:
+        """Keep it no longer, if it is to be found elsewhere."""
+
+    def enter(self, view: View) -> None:
+        """It contributes to `view` from now on."""
+
     def retire(self) -> None:
         """Its subscription is over: it contributes nothing more."""
 
@@ -52,56 +61,78 @@ class Part:
 class LivePart(Part):
     """What one live query contributes: documents of one collection.
 
+    As long as nothing else contributes to that collection it may follow the query's result: the
+    client has just those documents, and nothing is kept of them here.
+
     Args:
         box: The client's merge box.
         outbox: Its outbox.
     """
 
-    __slots__ = ("_box", "_outbox", "_own", "_view")
+    __slots__ = ("_box", "_follows", "_outbox", "_result", "_view")
 
     def __init__(self, box: MergeBox, outbox: Outbox) -> None:
         super().__init__()
         self._box: MergeBox | None = box
         self._outbox = outbox
-        self._view: View = _NOWHERE
-        self._own: dict[str, Document] = {}
+        self._follows = False
+        self._result: Mapping[str, Document] | None = None
+        self._view: View | None = None
 
     def take(self, step: Step) -> None:
         """Take a step of the query, and tell the client."""
         # This runs for each client of each change. Nearly always there is nothing to merge: the
-        # client makes just this step, and its frame is put where it leaves. See `MergedView.apply`
+        # client makes just this step, and its frame is put where it leaves. See `MergeBox.apply`
         # and `Outbox.step` for the rest.
-        if self._view.sole is self:
-            own, id = self._own, step.document.id  # noqa: A001
-            if own.get(id) is step.before:
-                after = step.after
-                if after is None:
-                    del own[id]
-                else:
-                    own[id] = after
-                outbox = self._outbox
-                if outbox.flowing:
-                    frame = step.frame
-                    if frame is not None:
-                        frames = outbox.frames
-                        frames.append(frame)
-                        if len(frames) == 1:
-                            outbox.wake()
-                else:
-                    outbox.step(step)
-                return
-        if self._box is not None:
+        if self._follows:
+            outbox = self._outbox
+            if outbox.flowing:
+                frame = step.frame
+                if frame is not None:
+                    frames = outbox.frames
+                    frames.append(frame)
+                    if len(frames) == 1:
+                        outbox.wake()
+            else:
+                outbox.step(step)
+        elif self._box is not None:
             self._box.apply(self, step)
 
-    def enter(self, view: View, own: dict[str, Document]) -> None:
-        """It contributes to `view` from now on, in `own`."""
+    def follow(self, result: Mapping[str, Document]) -> None:
+        """Keep nothing that is in `result`, if that is possible.
+
+        Args:
+            result: Anything → document. All of it has been taken; it changes in place, each time
+                just before the step is taken.
+        """
+        self._result = result
+        if self._view is not None and self._view.sole is self:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Go by the result, if there is one: this part alone contributes."""
+        if self._result is not None and self._view is not None:
+            self._follows = True
+            self._view.parts[self].clear()
+
+    def hold(self) -> None:
+        """Keep what the client has: it may soon be more, or less, than the result."""
+        if self._follows:
+            assert self._result is not None
+            assert self._view is not None
+            self._follows = False
+            own = self._view.parts[self]
+            for document in self._result.values():
+                own[document.id] = document
+
+    def enter(self, view: View) -> None:
+        """It contributes to `view` from now on."""
         self._view = view
-        self._own = own
 
     def retire(self) -> None:
         """What comes late changes nothing any more."""
-        self._box = None
-        self._view = _NOWHERE
+        self._follows = False
+        self._box = self._view = self._result = None
 
 
 class _Merged:
@@ -209,15 +240,18 @@ class MergedView(View):
             del self.merged[id]
 
 
-_NOWHERE = MergedView("")
-"""Where live parts are that have nothing to contribute yet, or any more."""
-
 _VIEWS: dict[PublicationStrategy, type[View]] = {
     PublicationStrategy.SERVER_MERGE: MergedView,
     PublicationStrategy.NO_MERGE: UnmergedView,
     PublicationStrategy.NO_MERGE_NO_HISTORY: ForgetfulView,
     PublicationStrategy.NO_MERGE_MULTI: SharedView,
 }
+
+
+def _hold(view: View) -> None:
+    if view.sole is not None:
+        view.sole.hold()
+        view.sole = None
 
 
 class MergeBox:
@@ -249,6 +283,8 @@ class MergeBox:
         collection = step.document.collection
         view = self._views.get(collection) or self._open(collection)
         is_new = part not in view.parts
+        if is_new:
+            _hold(view)
         told = view.apply(part, step)
         if is_new:
             self._entered(view, part)
@@ -267,22 +303,27 @@ class MergeBox:
         collection = step.document.collection
         view = self._views.get(collection) or self._open(collection)
         is_new = part not in view.parts
+        if is_new:
+            _hold(view)
         told = view.say(part, step)
         if is_new:
             self._entered(view, part)
         self._tell(view, told)
 
     def _entered(self, view: View, part: Part) -> None:
+        if part in view.parts:
+            part.enter(view)
         self._find_sole(view)
-        if isinstance(part, LivePart) and part in view.parts:
-            part.enter(view, view.parts[part])
 
     def _find_sole(self, view: View) -> None:
         alone = view.known and len(view.parts) == 1 and self._before is None
         view.sole = next(iter(view.parts)) if alone else None
+        if view.sole is not None:
+            view.sole.let_go()
 
     def drop(self, part: Part) -> None:
         """Take back everything `part` contributes, in the order it came."""
+        part.hold()
         for collection in list(part.documents):
             view = self._views[collection]
             for step in view.drop(part):
@@ -293,11 +334,18 @@ class MergeBox:
         part.documents.clear()
         part.retire()
 
+    def hold(self) -> None:
+        """Keep what the client has, whatever becomes of those who contribute it."""
+        for view in self._views.values():
+            _hold(view)
+
     def begin_rerun(self) -> None:
-        """Forget all parts, remember what the client has, and send nothing for now."""
+        """Forget all parts, remember what the client has, and send nothing for now.
+
+        Parts whose subscriptions have ended must have been told to `hold` before.
+        """
+        self.hold()
         self._before, self._views = self._views, {}
-        for view in self._before.values():
-            view.sole = None
 
     def finish_rerun(self) -> None:
         """Send the difference between what the client had and what it should have now.
@@ -327,7 +375,12 @@ class MergeBox:
     def documents(self, collection: str) -> dict[str, Document]:
         """What the client sees of a collection: id → document. For tests and inspection."""
         view = self._views.get(collection)
-        return view.visible() if view else {}
+        if view is None:
+            return {}
+        _hold(view)
+        seen = view.visible()
+        self._find_sole(view)
+        return seen
 
     def _open(self, collection: str) -> View:
         # Who runs subscriptions again keeps the strategy, so that both views are of one kind.

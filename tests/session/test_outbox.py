@@ -14,7 +14,7 @@ from memory_client import Store
 from ddpcore import Document
 from ddpcore.live.document import Step
 from ddpcore.session import outbox as module
-from ddpcore.session.mergebox import MergeBox
+from ddpcore.session.mergebox import LivePart, MergeBox
 from ddpcore.session.outbox import SLICE, Outbox, Traffic
 from ddpcore.wire import messages
 from ddpcore.wire.frame import Frame
@@ -245,13 +245,28 @@ class Slowness(RuleBasedStateMachine):
         self.box = MergeBox(self.outbox)
         self.version = 0
         self.published: list[dict[str, Document]] = [{}, {}]
-        self.parts = [self.box.live_part(), self.box.live_part()]
+        self.parts = [self._part(0), self._part(1)]
         self.promises: dict[str, dict[str, int]] = {}
         self.seen: dict[str, int] = {}
+
+    def _part(self, which: int) -> LivePart:
+        part = self.box.live_part()
+        for each in self.published[which].values():
+            part.take(Step(None, each))
+        part.follow(self.published[which])
+        return part
 
     def _should(self) -> dict[str, dict[str, Any]]:
         visible = self.box.documents("c")
         return {id: document.fields for id, document in visible.items()}
+
+    @rule()
+    def look(self) -> None:
+        expected: dict[str, set[str]] = {}
+        for documents in self.published:
+            for id, each in documents.items():
+                expected.setdefault(id, set()).update(each.fields)
+        assert {id: set(fields) for id, fields in self._should().items()} == expected
 
     @rule(which=st.integers(0, 1), id=IDS, size=st.sampled_from([0, 0, SLICE // 2]))
     def write(self, which: int, id: str, size: int) -> None:
@@ -278,17 +293,16 @@ class Slowness(RuleBasedStateMachine):
     def leave(self, which: int) -> None:
         self.box.drop(self.parts[which])
         self.parts[which].take(Step(None, document("z", 1)))  # what comes late
-        self.parts[which] = self.box.live_part()
         self.published[which] = {}
+        self.parts[which] = self._part(which)
 
     @rule(which=st.integers(0, 1))
     def change_user(self, which: int) -> None:
         self.box.begin_rerun()
-        self.parts = [self.box.live_part(), self.box.live_part()]
+        for part in self.parts:
+            part.retire()
         self.published[1 - which] = {}
-        for number, part in enumerate(self.parts):
-            for each in self.published[number].values():
-                part.take(Step(None, each))
+        self.parts = [self._part(0), self._part(1)]
         self.box.finish_rerun()
 
     @rule()
