@@ -2,7 +2,8 @@
 
 Events of the bus are numbered as they come. Observers that decide in memory get them one by one,
 in that order, so a client sees the changes of a transaction in the order of its statements, also
-across collections. Where an event does not tell the row, the row is read once for all of them.
+across collections; only links come after all rows. Where an event does not tell the row, the row
+is read once for all of them.
 Observers that ask the database are only told that there is something to ask for.
 """
 
@@ -286,6 +287,10 @@ class Crossbar:
         if event.topic is None or event.topic in self._tables or event.topic in self._linked:
             self._enqueue(Event(self.number, event))
 
+    def was_read(self, topic: str, xid: int) -> bool:
+        """Whether rows were read as they were after this or later: see `Surroundings`."""
+        return topic in self._tables and self._tables[topic].was_read(xid)
+
     def ask_again(self, number: int, topic: str, key: str) -> None:
         """Read a row anew: see `Surroundings`."""
         # Not an event of its own: whoever waits for that one waits for this, too.
@@ -364,7 +369,7 @@ class Crossbar:
             return True
         if change.xid is None:
             return False  # nobody could say whether a result is newer
-        if change.op is Op.DELETE or table.shows(change):
+        if change.op is Op.DELETE or table.was_read(change.xid, change.key):
             return True
         if change.after is None:
             return False
@@ -408,11 +413,14 @@ class Crossbar:
         for change in changes:
             if change is not None:
                 self._hand_out(change, keys=True)
-        for (number, event), change in zip(transaction, changes, strict=True):
+        for change in changes:
             await self._breathe()
             if change is not None:
                 self._hand_out(change, keys=False)
+        # Links last: a row that cannot be judged is asked for with its links, and shown with them.
+        for number, event in transaction:
             for table in self._linking(event):
+                await self._breathe()
                 table.link_change(self._number(number), event)
 
     async def _breathe(self) -> None:
