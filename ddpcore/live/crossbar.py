@@ -10,9 +10,11 @@ Observers that ask the database are only told that there is something to ask for
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ddpcore.bus import Bus, BusEvent, Change, Gap, Op
@@ -297,7 +299,8 @@ class Crossbar:
         self._enqueue(Event(number, Change(topic, Op.UPDATE, key)))
 
     def _enqueue(self, event: Event) -> None:
-        self._queue.append(event)
+        # In order: what is asked again goes first, as somebody may be waiting for it.
+        bisect.insort(self._queue, event, key=_number)
         if self._pump is None:
             self._pump = self._task(self._deal())
 
@@ -305,9 +308,8 @@ class Crossbar:
         try:
             while self._queue:
                 await self._whole()
-                # What is asked again goes first: somebody may be waiting for it.
-                events = collapsed(sorted(self._queue, key=lambda event: event.number))
-                self._at = min(event.number for event in self._queue)
+                events = collapsed(self._queue)
+                self._at = self._queue[0].number
                 self._queue = []
                 rows = await self._read_rows(events)
                 # What is read is as new as the last event: none is dealt with before all are.
@@ -520,11 +522,10 @@ class Crossbar:
     def _is_settled(self, waiter: _Waiter) -> bool:
         if self._stopped:
             return True
-        oldest = self._at
-        if oldest is None and self._queue:
-            # Not just the first: rows that are read anew are asked for after later events came.
-            oldest = min(event.number for event in self._queue)
-        if oldest is not None and oldest <= waiter.number:
+        if self._at is not None and self._at <= waiter.number:
+            return False
+        # Also while later events are dealt with: rows that are to be read anew wait behind them.
+        if self._queue and self._queue[0].number <= waiter.number:
             return False
         observers = self._observers.values() if waiter.observers is None else waiter.observers
         return not any(
@@ -559,6 +560,9 @@ class Crossbar:
 
     def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work, context=self._context.copy())
+
+
+_number = attrgetter("number")
 
 
 class _Waiter(NamedTuple):

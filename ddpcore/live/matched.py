@@ -178,6 +178,7 @@ class RowObserver(Observer[T], Generic[T]):
         self._stopped = True
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # itself it may not come to say so: if it has not begun
         self._index.remove(self, self.items)
 
     @property

@@ -543,6 +543,49 @@ async def test_who_leaves_while_all_is_asked_again_waits_for_no_answer():
         await world.check_empty()
 
 
+async def test_who_leaves_before_keys_are_asked_for_again_leaves_nothing():
+    """The task that is to ask is there, and ends before it begins: nobody is to wait for it."""
+    async with World() as world:
+        world.database.prompt = False
+        coming = world.watching("two", FRIENDS)
+        await turns()
+        first, second = world.database.questions
+        world.bus.lose("one", 0)
+        await turns()
+        first.answer()
+        coming.cancel()
+        await turns()
+        second.answer()
+        await world.quiet()
+        await world.check_empty()
+
+
+async def test_who_comes_later_waits_for_rows_that_are_read_once_more():
+    """It cannot be told what is newer, the answer or the row; meanwhile another row is read."""
+    async with World("keys") as world:
+        for key in "01":
+            world.database.now("two", key)
+        await world.watch("two")
+        world.database.prompt = False
+        world.bus.lose("two", 0)
+        await turns()
+        [everything] = world.database.questions
+        everything.look()
+        world.database.now("two", "1", owner=1)
+        coming = world.watching("two")
+        await turns()
+        world.database.questions[-1].answer()
+        await turns()
+        world.database.now("two", "0", owner=2)
+        await turns()
+        everything.answer()
+        await turns()
+        assert not coming.done()
+        await world.quiet()
+        assert (await coming).complaints == []
+        world.check_equal()
+
+
 async def test_a_fence_does_not_wait_for_keys_that_cannot_be_asked_for(monkeypatch, expect_log):
     expect_log("ddpcore.live", "Could not ask the database for one")
     monkeypatch.setattr(observer_module, "RETRY_FIRST", 1e9)
