@@ -2,17 +2,20 @@
 
 Events of the bus are numbered as they come. Observers that decide in memory get them one by one,
 in that order, so a client sees the changes of a transaction in the order of its statements, also
-across collections. Where an event does not tell the row, the row is read once for all of them.
+across collections; only links come after all rows. Where an event does not tell the row, the row
+is read once for all of them.
 Observers that ask the database are only told that there is something to ask for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextvars
 import logging
 import time
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ddpcore.bus import Bus, BusEvent, Change, Gap, Op
@@ -290,13 +293,18 @@ class Crossbar:
         if event.topic is None or event.topic in self._tables or event.topic in self._linked:
             self._enqueue(Event(self.number, event))
 
+    def was_read(self, topic: str, xid: int) -> bool:
+        """Whether rows were read as they were after this or later: see `Surroundings`."""
+        return topic in self._tables and self._tables[topic].was_read(xid)
+
     def ask_again(self, number: int, topic: str, key: str) -> None:
         """Read a row anew: see `Surroundings`."""
         # Not an event of its own: whoever waits for that one waits for this, too.
         self._enqueue(Event(number, Change(topic, Op.UPDATE, key)))
 
     def _enqueue(self, event: Event) -> None:
-        self._queue.append(event)
+        # In order: what is asked again goes first, as somebody may be waiting for it.
+        bisect.insort(self._queue, event, key=_number)
         if self._pump is None:
             self._pump = self._task(self._deal())
 
@@ -304,9 +312,8 @@ class Crossbar:
         try:
             while self._queue:
                 await self._whole()
-                # What is asked again goes first: somebody may be waiting for it.
-                events = collapsed(sorted(self._queue, key=lambda event: event.number))
-                self._at = min(event.number for event in self._queue)
+                events = collapsed(self._queue)
+                self._at = self._queue[0].number
                 self._queue = []
                 rows = await self._read_rows(events)
                 # What is read is as new as the last event: none is dealt with before all are.
@@ -370,7 +377,7 @@ class Crossbar:
             return True
         if change.xid is None:
             return False  # nobody could say whether a result is newer
-        if change.op is Op.DELETE or table.shows(change):
+        if change.op is Op.DELETE or table.was_read(change.xid, change.key):
             return True
         if change.after is None:
             return False
@@ -414,11 +421,14 @@ class Crossbar:
         for change in changes:
             if change is not None:
                 self._hand_out(change, keys=True)
-        for (number, event), change in zip(transaction, changes, strict=True):
+        for change in changes:
             await self._breathe()
             if change is not None:
                 self._hand_out(change, keys=False)
+        # Links last: a row that cannot be judged is asked for with its links, and shown with them.
+        for number, event in transaction:
             for table in self._linking(event):
+                await self._breathe()
                 table.link_change(self._number(number), event)
 
     async def _breathe(self) -> None:
@@ -518,11 +528,10 @@ class Crossbar:
     def _is_settled(self, waiter: _Waiter) -> bool:
         if self._stopped:
             return True
-        oldest = self._at
-        if oldest is None and self._queue:
-            # Not just the first: rows that are read anew are asked for after later events came.
-            oldest = min(event.number for event in self._queue)
-        if oldest is not None and oldest <= waiter.number:
+        if self._at is not None and self._at <= waiter.number:
+            return False
+        # Also while later events are dealt with: rows that are to be read anew wait behind them.
+        if self._queue and self._queue[0].number <= waiter.number:
             return False
         observers = self._observers.values() if waiter.observers is None else waiter.observers
         return not any(
@@ -557,6 +566,9 @@ class Crossbar:
 
     def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work, context=self._context.copy())
+
+
+_number = attrgetter("number")
 
 
 class _Waiter(NamedTuple):

@@ -103,6 +103,8 @@ class LinkChange(NamedTuple):
         far: The key that is listed, or is no longer.
         is_new: Whether the link is new; else it is gone.
         seen: The number of the writing transaction.
+        was_read: Whether the row was read as it was then or later: what has become of it until then
+            is not told, so what is held of it is too old for the link.
     """
 
     number: int
@@ -111,6 +113,7 @@ class LinkChange(NamedTuple):
     far: str
     is_new: bool
     seen: int
+    was_read: bool
 
 
 class RowObserver(Observer[T], Generic[T]):
@@ -175,6 +178,7 @@ class RowObserver(Observer[T], Generic[T]):
         self._stopped = True
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # itself it may not come to say so: if it has not begun
         self._index.remove(self, self.items)
 
     @property
@@ -272,6 +276,9 @@ class RowObserver(Observer[T], Generic[T]):
 
     def change(self, change: RowChange) -> None:
         """A row is not as it was."""
+        if self._related and self._keys_differ_from(change.seen):
+            self._unsure(change)
+            return
         if self._stopped:
             return
         if self._synchronising:
@@ -279,10 +286,6 @@ class RowObserver(Observer[T], Generic[T]):
             return
         shown = self._shown(change.seen)
         if shown:
-            return
-        if self._related and isinstance(change.seen, Reading):
-            # What was read may be newer than the sets of keys: they are not to judge it.
-            self.missed(change.number)
             return
         if shown is None:
             self.around.ask_again(change.number, change.topic, change.key)
@@ -302,6 +305,18 @@ class RowObserver(Observer[T], Generic[T]):
             self.missed(change.number)
         else:
             self._take(change.key, step)
+
+    def _keys_differ_from(self, seen: int | Reading) -> bool:
+        return any(keys.differs_from(seen) for keys in self._related)
+
+    def _unsure(self, change: RowChange) -> None:
+        """A row is not as it was, and the sets of keys are not to judge it."""
+        if self._stopped:
+            return
+        if self._synchronising:
+            self._waiting.append((self._unsure, change))
+        elif not self._shown(change.seen):
+            self.missed(change.number)
 
     def _shown(self, seen: int | Reading) -> bool | None:
         """Whether the result rests on something newer; None: that cannot be told."""
@@ -353,7 +368,9 @@ class MatchedObserver(RowObserver[Document]):
         if held is None or shown:
             return
         keys = held.value_of(change.link.field)
-        if shown is None or (not change.is_new and change.far not in keys):
+        is_old = change.was_read or self._keys_differ_from(change.seen)
+        is_unknown = not change.is_new and change.far not in keys
+        if shown is None or is_old or is_unknown:
             self.missed(change.number)
             return
         if change.is_new:
@@ -419,6 +436,14 @@ class KeyObserver(RowObserver[Hashable]):
     def watched(self) -> bool:
         """See `Observer.watched`; dependents count."""
         return bool(self.dependents) or super().watched
+
+    def differs_from(self, seen: int | Reading) -> bool:
+        """Whether the set may be of another time than a row: older, or newer."""
+        return (
+            isinstance(seen, Reading)
+            or self.around.was_read(self.query.table.topic, seen)
+            or self._keys_differ_from(seen)
+        )
 
     def missed(self, number: int) -> None:
         """See `RowObserver.missed`; who depends on the set must not go by it until then."""

@@ -43,6 +43,9 @@ class Surroundings(Protocol):
     def settle(self) -> None:
         """Look who need not wait any more."""
 
+    def was_read(self, topic: str, xid: int) -> bool:
+        """Whether rows of a topic were read as they were after this transaction or later."""
+
     def ask_again(self, number: int, topic: str, key: str) -> None:
         """Read a row anew for this event: what was read may be older than what is known."""
 

@@ -44,11 +44,19 @@ class WatchedTable:
         self._touched.add(key)
         return is_first
 
-    def was_read(self, change: Change) -> bool:
-        """Whether the row was read as it was after this change or later."""
-        xid = change.xid
-        if xid is None or not self.readings:
-            return False
+    def was_read(self, xid: int | None, key: str | None = None) -> bool:
+        """Whether a row (None: any) was read as it was after this transaction or later."""
+        return xid is not None and any(
+            (key is None or key in each.keys)
+            and each.reading.snapshot is not None
+            and each.reading.snapshot.sees(xid)
+            for each in self.readings
+        )
+
+    def _forget_readings(self, xid: int | None) -> None:
+        """A transaction is being dealt with: what does not show it is of no more use."""
+        if xid is None:
+            return
         # Events come in commit order: after one that a reading did not see, none comes that it saw.
         # That holds for the event that is being dealt with, not for those that wait behind it.
         self.readings = [
@@ -56,31 +64,20 @@ class WatchedTable:
             for each in self.readings
             if each.reading.snapshot is not None and each.reading.snapshot.sees(xid)
         ]
-        return self.shows(change)
-
-    def shows(self, change: Change) -> bool:
-        """The same, of an event that may still be waiting."""
-        return any(
-            change.key in each.keys
-            and change.xid is not None
-            and each.reading.snapshot is not None
-            and each.reading.snapshot.sees(change.xid)
-            for each in self.readings
-        )
 
     def row_change(self, number: int, event: Change, rows: Rows | None) -> RowChange | None:
         """The row after an event; None if it is known as it was later."""
         key = event.key
         assert key is not None
-        was_read = self.was_read(event)
+        self._forget_readings(event.xid)
         if rows is not None and key in rows.keys:
             # What was read is as new as the last of these events.
             if number < rows.keys[key]:
                 return None
             return RowChange(number, event.topic, key, rows.found.get(key), rows.reading)
-        if was_read:
-            return None
         xid = event.xid
+        if self.was_read(xid, key):
+            return None
         if xid is None or (event.after is None and event.op is not Op.DELETE):
             return None  # nobody wanted to know when it came; who has come since asks later
         row = None if event.after is None else self.table.row(event.after)
@@ -128,7 +125,8 @@ class WatchedTable:
             for observer in concerned:
                 observer.missed(number)
             return
-        change = LinkChange(number, link, key, far, event.op is Op.INSERT, event.xid)
+        is_new, was_read = event.op is Op.INSERT, self.was_read(event.xid, key)
+        change = LinkChange(number, link, key, far, is_new, event.xid, was_read)
         for observer in concerned:
             assert isinstance(observer, MatchedObserver)
             observer.linked(change)

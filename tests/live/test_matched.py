@@ -543,6 +543,49 @@ async def test_who_leaves_while_all_is_asked_again_waits_for_no_answer():
         await world.check_empty()
 
 
+async def test_who_leaves_before_keys_are_asked_for_again_leaves_nothing():
+    """The task that is to ask is there, and ends before it begins: nobody is to wait for it."""
+    async with World() as world:
+        world.database.prompt = False
+        coming = world.watching("two", FRIENDS)
+        await turns()
+        first, second = world.database.questions
+        world.bus.lose("one", 0)
+        await turns()
+        first.answer()
+        coming.cancel()
+        await turns()
+        second.answer()
+        await world.quiet()
+        await world.check_empty()
+
+
+async def test_who_comes_later_waits_for_rows_that_are_read_once_more():
+    """It cannot be told what is newer, the answer or the row; meanwhile another row is read."""
+    async with World("keys") as world:
+        for key in "01":
+            world.database.now("two", key)
+        await world.watch("two")
+        world.database.prompt = False
+        world.bus.lose("two", 0)
+        await turns()
+        [everything] = world.database.questions
+        everything.look()
+        world.database.now("two", "1", owner=1)
+        coming = world.watching("two")
+        await turns()
+        world.database.questions[-1].answer()
+        await turns()
+        world.database.now("two", "0", owner=2)
+        await turns()
+        everything.answer()
+        await turns()
+        assert not coming.done()
+        await world.quiet()
+        assert (await coming).complaints == []
+        world.check_equal()
+
+
 async def test_a_fence_does_not_wait_for_keys_that_cannot_be_asked_for(monkeypatch, expect_log):
     expect_log("ddpcore.live", "Could not ask the database for one")
     monkeypatch.setattr(observer_module, "RETRY_FIRST", 1e9)
@@ -658,6 +701,127 @@ async def test_a_row_and_its_links_change_together():
         await world.quiet()
         assert watcher.complaints == []
         assert watcher.shown["1"]["tags"] == ["8"]
+
+
+# A row that is read is newer than its event. What is told in between must not be mixed with what is
+# known from before: the result is asked for. Stories: transactions, and in them one letter per row.
+
+TOLD, UNTOLD, PARTLY = (), None, {"owner"}
+FRIENDS = ("within", MINE, True)
+
+
+async def play(
+    world: World, watcher: Any, story: str, writes: dict[str, Any], deliveries: int
+) -> None:
+    """Write a story while nothing is delivered or answered; then the one and the other."""
+    world.bus.prompt = world.database.prompt = False
+    transactions = story.split()
+    for letters in transactions:
+        transaction = world.database.begin()
+        for letter in letters:
+            assert world.database.write(transaction, *writes[letter])
+        world.database.commit(transaction)
+    while world.bus.queue:
+        world.bus.deliver(-(-len(transactions) // deliveries))
+        for kind in "read", "keys":
+            await turns()
+            assert watcher.complaints == []
+            for question in list(world.database.questions):
+                if question.what.startswith(kind):
+                    question.answer()
+    for question in list(world.database.questions):
+        question.answer()
+    await turns()
+    assert watcher.complaints == []
+    await world.quiet()
+    assert watcher.complaints == []
+    world.check_equal()
+
+
+@pytest.mark.parametrize("is_asking", [False, True])
+@pytest.mark.parametrize("deliveries", [1, 2])
+@pytest.mark.parametrize(
+    "story",
+    ["lu", "ul", "gu", "lp", "pl", "lu u", "tl u", "t l u", "p l u", "u l u", "t l u g u", "l t u"],
+)
+async def test_links_are_shown_with_the_row_that_they_belong_to(story, deliveries, is_asking):
+    """Also where the row must be asked for, and changes that wait for the answer are taken then."""
+    async with World(whole=True) as world:
+        world.database.now("two", "1", owner=1)
+        world.database.now("one", "1", owner=1, grade=5)
+        watcher = await world.watch("two", fields=("owner", "version", "tags"))
+        if is_asking:
+            world.database.prompt = False
+            world.bus.lose("two", 0)
+            await turns()
+            world.database.questions[0].look()
+        writes = {
+            "t": ("two", "1", {"owner": 2}, TOLD),
+            "u": ("two", "1", {"owner": 3}, UNTOLD),
+            "p": ("two", "1", {"owner": 4}, PARTLY),
+            "l": ("one", "2", {"owner": 1, "grade": 7}),
+            "g": ("one", "1", None),
+        }
+        await play(world, watcher, story, writes, deliveries)
+
+
+@pytest.mark.parametrize("deliveries", [1, 2, 4])
+@pytest.mark.parametrize("story", ["i > u", "i > b u", "u > b o", "p > b o", "i > b x", "i >u"])
+async def test_a_row_is_not_judged_by_keys_that_are_newer(story, deliveries):
+    """What came in and went out again, or the other way round, between two readings of it."""
+    async with World(whole=True) as world:
+        world.database.now("one", "0", owner=2)
+        world.database.now("one", "1", owner=1)
+        world.database.now("two", "0", ref=1)
+        watcher = await world.watch("two", FRIENDS, fields=("version",))
+        writes = {
+            "i": ("one", "0", {"owner": 1}, TOLD),
+            "u": ("one", "0", {"owner": 1}, UNTOLD),
+            "p": ("one", "0", {"owner": 1}, PARTLY),
+            "o": ("one", "0", {"owner": 2}, TOLD),
+            "x": ("one", "0", {"owner": 2}, UNTOLD),
+            ">": ("two", "0", {"ref": 0}),
+            "b": ("two", "0", {"ref": 1}),
+        }
+        await play(world, watcher, story, writes, deliveries)
+
+
+@pytest.mark.parametrize("deliveries", [1, 2, 4])
+@pytest.mark.parametrize("story", ["i > u", "i > b u", "u > b o", "p > b o", "i > b x"])
+async def test_nor_by_keys_that_other_keys_would_change(story, deliveries):
+    async with World(whole=True) as world:
+        world.database.now("zero", "0", owner=2)
+        world.database.now("zero", "1", owner=1)
+        world.database.now("one", "0", ref=0)
+        world.database.now("one", "1", ref=1)
+        world.database.now("two", "0", ref=1)
+        watcher = await world.watch("two", ("within", FRIENDS, True), fields=("version",))
+        writes = {
+            "i": ("zero", "0", {"owner": 1}, TOLD),
+            "u": ("zero", "0", {"owner": 1}, UNTOLD),
+            "p": ("zero", "0", {"owner": 1}, PARTLY),
+            "o": ("zero", "0", {"owner": 2}, TOLD),
+            "x": ("zero", "0", {"owner": 2}, UNTOLD),
+            ">": ("two", "0", {"ref": 0}),
+            "b": ("two", "0", {"ref": 1}),
+        }
+        await play(world, watcher, story, writes, deliveries)
+
+
+async def test_links_are_not_shown_where_newer_keys_keep_a_row():
+    """The row was not in the result when it was linked, and is another one as it comes back."""
+    async with World(whole=True) as world:
+        world.database.now("zero", "0", owner=1)
+        world.database.now("zero", "1", owner=5, ref=0)
+        world.database.now("zero", "2", owner=1)
+        watcher = await world.watch("zero", FRIENDS, fields=("version", "tags"))
+        writes = {
+            "o": ("zero", "0", {"owner": 2}, TOLD),
+            "u": ("zero", "0", {"owner": 1}, UNTOLD),
+            "l": ("one", "1", {"owner": 1, "grade": 7}),
+            "b": ("zero", "1", {"ref": 2}),
+        }
+        await play(world, watcher, "o l b u", writes, 1)
 
 
 async def test_a_link_that_is_changed_and_then_deleted_is_gone_as_it_was():

@@ -150,7 +150,7 @@ FOCUSES = {
             )
         ),
         (
-            Writes("two", "01", {"owner": (0, 1)}, ((), (), (), None)),
+            Writes("two", "01", {"owner": (0, 1)}, ((), (), (), None, {"owner"})),
             *[Writes("one", "012", {"owner": (0, 1), "grade": (9, 10, 2)}, LINKS, deleted=50)] * 3,
         ),
         {"two": "01"},
