@@ -25,15 +25,25 @@ class Framing:
 
     greeting = b""
 
+    def __init__(self) -> None:
+        self._frames: Sequence[Frame] = ()
+        self._wrapped = b""
+
     def reader(self, max_message_size: int) -> Reader:
         """What reads the client's side of a connection."""
         return Reader(max_message_size)
 
     def wrap(self, frames: Sequence[Frame]) -> bytes:
         """The bytes that bring `frames` to a client."""
+        # What goes to one client goes to the next as well, mostly, and is the same to the byte.
+        if frames != self._frames:
+            self._wrapped = self.join(frames)
+            self._frames = frames
+        return self._wrapped
+
+    def join(self, frames: Sequence[Frame]) -> bytes:
+        """Make these bytes."""
         # Each is framed once, however many clients it goes to.
-        if len(frames) == 1:
-            return frames[0].wrapped(text_frame)
         return b"".join([frame.wrapped(text_frame) for frame in frames])
 
     def farewell(self, code: int, reason: str) -> bytes:
@@ -50,8 +60,8 @@ class SockJSFraming(Framing):
         """What reads the client's side of a connection."""
         return SockJSReader(max_message_size)
 
-    def wrap(self, frames: Sequence[Frame]) -> bytes:
-        """The bytes that bring `frames` to a client: one array."""
+    def join(self, frames: Sequence[Frame]) -> bytes:
+        """Make the bytes that bring `frames` to a client: one array."""
         return text_frame(array(frames))
 
     def farewell(self, code: int, reason: str) -> bytes:

@@ -92,13 +92,11 @@ class Step:
 
     Attributes:
         document: Whichever end exists, the newer first.
-        frame: The `added`, `changed` or `removed` message; None where a client would see nothing.
-            It is made when it is first asked for.
+        made: The frame, once it was asked for; None: not yet, or there is none. Thousands of
+            clients take one step, and to look at this costs less than to ask.
     """
 
-    __slots__ = ("after", "before", "document", "frame")
-
-    frame: Frame | None
+    __slots__ = ("_known", "after", "before", "document", "made")
 
     def __init__(self, before: Document | None, after: Document | None) -> None:
         document = after or before
@@ -106,6 +104,8 @@ class Step:
         self.before = before
         self.after = after
         self.document = document
+        self.made: Frame | None = None
+        self._known = False
 
     @classmethod
     def change(cls, collection: str, id: str, fields: Mapping[str, Any]) -> Step:  # noqa: A002
@@ -133,13 +133,13 @@ class Step:
         kept = {name: text for name, text in held.fragments.items() if name not in before.fragments}
         return Document(held.collection, held.id, {**kept, **after.fragments})
 
-    def __getattr__(self, name: str) -> Any:
-        # Asked only for what is not there yet. Thousands of clients read the frame of one step:
-        # to them it is a plain attribute, which costs a tenth of a property.
-        if name != "frame":
-            raise AttributeError(f"A step has no {name!r}.")
-        self.frame = frame = self._encode()
-        return frame
+    @property
+    def frame(self) -> Frame | None:
+        """The `added`, `changed` or `removed` message; None where a client would see nothing."""
+        if not self._known:
+            self._known = True
+            self.made = self._encode()
+        return self.made
 
     def _encode(self) -> Frame | None:
         before, after = self.before, self.after

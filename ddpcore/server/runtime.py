@@ -82,6 +82,7 @@ class SessionRuntime:
 
     def __init__(self, server: Server, transport: Transport) -> None:
         self.server = server
+        self._flusher = server.flusher
         self.transport = transport
         self._loop = asyncio.get_running_loop()
         self._clock = server.clock
@@ -144,7 +145,7 @@ class SessionRuntime:
 
     def wake(self) -> None:
         """There is something to send."""
-        self.server.flusher.add(self)
+        self._flusher.add(self)
 
     def close(self, code: int, reason: str) -> None:
         """Send what the client takes, then close the socket."""

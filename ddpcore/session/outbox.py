@@ -81,9 +81,9 @@ class Outbox:
         "_absent",
         "_crowd",
         "_kept",
+        "_kept_before",
         "_kept_bytes",
         "_late",
-        "_most_kept",
         "_order",
         "_over",
         "_replay",
@@ -125,8 +125,9 @@ class Outbox:
         self._order: deque[Frame | Key] | None = None
         self._late: dict[Key, Step | None] | None = None
         self._replay = replay
-        self._kept: list[Frame] = []  # the last frames sent: `_replay` of them, or some more
-        self._most_kept = 2 * replay
+        # The last frames sent, in two lists: `_replay` of them, unless they are too large.
+        self._kept_before: list[Frame] = []
+        self._kept: list[Frame] = []
         self._kept_bytes = 0
 
     # In
@@ -211,7 +212,7 @@ class Outbox:
             kept = self._kept
             kept += counted
             self._kept_bytes += size
-            if len(kept) > self._most_kept or self._kept_bytes > REPLAY_BYTES:
+            if len(kept) >= self._replay or self._kept_bytes > REPLAY_BYTES // 2:
                 self._forget()
         return frames
 
@@ -294,7 +295,7 @@ class Outbox:
         self._over = self.blocked = self._absent = True
         self.flowing = False
         self.frames = []
-        self._kept = []
+        self._kept_before = self._kept = []
         self._rest = self._order = self._late = None
         self.held = self.waiting = 0
         self.wake = self._crowd = _nothing  # it holds on to nobody
@@ -321,7 +322,7 @@ class Outbox:
         """Whether a client that got `received` frames can be given all the others."""
         if type(received) is not int or received < 0:
             return False
-        return 0 <= self.sent - received <= min(len(self._kept), self._replay)
+        return 0 <= self.sent - received <= len(self._sent_last())
 
     def resume(self, received: int, connected: Frame) -> list[Frame]:
         """Go on with a client that got `received` frames: `connected` first, then what it lacks.
@@ -329,13 +330,14 @@ class Outbox:
         Returns:
             All frames that it gets before those that are made from now on.
         """
-        kept = self._kept
+        kept = self._sent_last()
         lost = kept[len(kept) - (self.sent - received) :]
         again = [frame for frame in lost if frame.about != CONNECTED]
         self.detach()
         rest = [connected, *again, *(self._rest or ())]
         self._rest = deque(rest)
         self.sent = received
+        self._kept_before = []
         self._kept = []
         self._kept_bytes = 0
         waiting = [each for each in self._order or () if isinstance(each, Frame)]
@@ -343,14 +345,13 @@ class Outbox:
         return rest + waiting
 
     def _forget(self) -> None:
-        kept = self._kept[-self._replay :]
-        size = sum(len(frame.data) for frame in kept)
-        first = 0
-        while size > REPLAY_BYTES:
-            size -= len(kept[first].data)
-            first += 1
-        self._kept = kept[first:]
-        self._kept_bytes = size
+        # Half of what is kept, at once: to forget them one by one would cost each of them.
+        self._kept_before = self._kept if self._kept_bytes <= REPLAY_BYTES else []
+        self._kept = []
+        self._kept_bytes = 0
+
+    def _sent_last(self) -> list[Frame]:
+        return (self._kept_before + self._kept)[-self._replay :] if self._replay else []
 
 
 def _nothing() -> None:
