@@ -54,6 +54,9 @@ class Receiver(Protocol):
     def receive(self, text: str | bytes) -> None:
         """One message of the client."""
 
+    def flush(self) -> None:
+        """No more messages come with this one for now: what they have led to may leave."""
+
     def lost(self) -> None:
         """The client is gone; nothing can be sent any more."""
 
@@ -72,12 +75,15 @@ class Transport(ABC):
             another one when the client resumes an earlier session.
         address: The peer's IP address as the socket knows it; None where there is none.
         headers: The visible request headers, see `visible_headers`.
+        gathers: Whether it calls `Receiver.flush` of every receiver that it has called `receive`
+            of, before it lets the event loop go on. Then a read is answered with one write.
         high_water: Bytes that may wait here to be taken by the network or the client, set by
             `Server.accept`. When `send` leaves more, the transport calls `Receiver.blocked`, once,
             and `Receiver.drained` of whoever is the receiver by then when it is half as many. A
             session that hands a client over that is blocked says so to the other.
     """
 
+    gathers: bool = False
     high_water: int = HIGH_WATER
     receiver: Receiver | None = None
     address: str | None = None

@@ -14,7 +14,7 @@ from typing import cast
 
 from ddpcore.errors import DDPError
 from ddpcore.server import Server
-from ddpcore.transport import Transport
+from ddpcore.transport import Receiver, Transport
 from ddpcore.wire.frame import Frame
 from ddpcore_tornado.frames import Close, Failure, Item, Ping, close_frame, pong_frame
 from ddpcore_tornado.framing import Framing
@@ -42,6 +42,8 @@ class Connection(asyncio.Protocol, Transport):
     Attributes:
         early: What has been read behind the handshake already.
     """
+
+    gathers = True
 
     def __init__(
         self,
@@ -100,6 +102,7 @@ class Connection(asyncio.Protocol, Transport):
 
     def _hand_out(self, items: list[Item]) -> None:
         pongs: list[bytes] = []
+        last: Receiver | None = None
         for index, item in enumerate(items):
             if type(item) is Ping:
                 pongs.append(item.payload)
@@ -110,12 +113,12 @@ class Connection(asyncio.Protocol, Transport):
             if type(item) is str or type(item) is bytes:
                 # Looked up each time: a message may hand the client over to another session.
                 receiver = self.receiver
+                if receiver is not last:
+                    if last is not None:
+                        last.flush()
+                    last = receiver
                 if receiver is not None and self._open:
-                    try:
-                        receiver.receive(item)
-                    except Exception:
-                        logger.exception("Exception at a message of a client")
-                        self._fail(1011, "Internal error")
+                    self._bring(receiver, item)
                     if self._paused:
                         self._held = items[index + 1 :]
                         break
@@ -124,8 +127,17 @@ class Connection(asyncio.Protocol, Transport):
             else:
                 assert type(item) is Close
                 self._peer_closes(item)
+        if last is not None:
+            last.flush()
         if pongs:
             self._answer(pongs)
+
+    def _bring(self, receiver: Receiver, message: str | bytes) -> None:
+        try:
+            receiver.receive(message)
+        except Exception:
+            logger.exception("Exception at a message of a client")
+            self._fail(1011, "Internal error")
 
     def _answer(self, pongs: list[bytes]) -> None:
         if not self._open:

@@ -47,14 +47,24 @@ class Flusher:
         if len(waiting) == 1:
             asyncio.get_running_loop().call_soon(self._turn)
 
+    def flush(self, session: SessionRuntime) -> None:
+        """Send what this one has, now."""
+        self._send([session])
+
     def _turn(self) -> None:
         waiting, self._waiting = self._waiting, []
+        if rest := self._send(waiting):
+            if not self._waiting:
+                asyncio.get_running_loop().call_soon(self._turn)
+            self._waiting[:0] = rest  # before those that have had their turn
+
+    def _send(self, sessions: list[SessionRuntime]) -> list[SessionRuntime]:
+        """Send a slice of each; those that are left over."""
         frames = size = cost = done = 0
-        for session in waiting:
+        for session in sessions:
             done += 1
             machine = session.machine
             outbox = machine.outbox
-            # A slice at a time, so that the other clients have their turn.
             taken = outbox.take() if outbox.flowing else machine.take()
             if not taken:
                 continue
@@ -71,7 +81,4 @@ class Flusher:
                 break
         self._traffic.frames += frames
         self._traffic.bytes += size
-        if rest := waiting[done:]:
-            if not self._waiting:
-                asyncio.get_running_loop().call_soon(self._turn)
-            self._waiting[:0] = rest  # before those that have had their turn
+        return sessions[done:]

@@ -21,6 +21,7 @@ from ddpcore.live.fence import WriteFence, current_fence
 from ddpcore.live.observer import ObserveHandle
 from ddpcore.live.query import LiveQuery, MergedQueries
 from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationContext
+from ddpcore.server.eager import begin
 from ddpcore.server.handler import Handler
 from ddpcore.server.rate_limiter import Call
 from ddpcore.session.machine import Invocation, Session, Subscription
@@ -39,6 +40,10 @@ T = TypeVar("T")
 
 # What a handler may raise without ending more than itself: `sys.exit()` in one ends no server.
 FAILURES = (Exception, asyncio.CancelledError, SystemExit)
+
+# Seconds that the messages of one read may keep others waiting while their handlers begin at once;
+# those that come then begin in turns of the loop.
+EAGER = 0.002
 
 # Seconds between looks whether the loop that a thread waits for still exists.
 LOOK_AT_LOOP = 1.0
@@ -94,6 +99,11 @@ class SessionRuntime:
         self._close_callbacks: list[Callable[[], object]] | None = []
         self._handles: dict[Subscription, list[ObserveHandle]] = {}
         self._timer: Timer | None = None
+        # While the messages of a read are brought: that there is something to send afterwards,
+        # and how long handlers may begin at once.
+        self._gathers = self._woken = False
+        self._is_eager = False
+        self._eager_until = 0.0
         options = server.options
         self.machine = Session(
             random_id(),
@@ -121,10 +131,23 @@ class SessionRuntime:
         """One message of the client."""
         machine = self.machine
         state = machine.state
-        machine.receive(text, self._clock.time())
+        now = self._clock.time()
+        if not self._gathers and self.transport.gathers:
+            self._gathers = True
+            self._eager_until = now + EAGER
+        self._is_eager = now <= self._eager_until
+        machine.receive(text, now)
+        self._is_eager = False
         # What comes only puts deadlines off, unless it changes the state.
         if machine.state is not state:
             self._set_timer()
+
+    def flush(self) -> None:
+        """All messages of a read have been brought."""
+        self._gathers = False
+        if self._woken:
+            self._woken = False
+            self._flusher.flush(self)
 
     def lost(self) -> None:
         """The client is gone, for now or for good."""
@@ -145,7 +168,10 @@ class SessionRuntime:
 
     def wake(self) -> None:
         """There is something to send."""
-        self._flusher.add(self)
+        if self._gathers:
+            self._woken = True
+        else:
+            self._flusher.add(self)
 
     def close(self, code: int, reason: str) -> None:
         """Send what the client takes, then close the socket."""
@@ -469,8 +495,14 @@ class SessionRuntime:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # The server's, since a method that has begun is run to its end, connection or not.
-        task = self._loop.create_task(self._to_its_end(work), context=self._context.copy())
-        self.server.handler_started(task)
+        work = self._to_its_end(work)
+        context = self._context.copy()
+        if self._is_eager:
+            task = begin(self._loop, work, context)
+        else:
+            task = self._loop.create_task(work, context=context)
+        if not task.done():
+            self.server.handler_started(task)
         return task
 
     async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:

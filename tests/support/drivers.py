@@ -308,10 +308,16 @@ class _RawClient(Client):
 
 
 class _SockJSClient(_RawClient):
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        super().__init__(socket)
+        self._texts: list[str] = []  # a frame may hold several messages
+
     async def text(self, text: str) -> None:
         await super().text(json.dumps([text]))
 
     async def receive(self) -> str:
+        if self._texts:
+            return self._texts.pop(0)
         frame = await super().receive()
         if frame.startswith("c"):
             announced = Closed(*json.loads(frame[1:]))
@@ -321,7 +327,7 @@ class _SockJSClient(_RawClient):
                 assert closed.args == announced.args
                 raise
         assert frame.startswith("a"), frame
-        (text,) = json.loads(frame[1:])
+        text, *self._texts = json.loads(frame[1:])
         assert isinstance(text, str)
         return text
 

@@ -65,6 +65,9 @@ class Ear:
         self.told = asyncio.Queue()
         self.on_message = lambda message: None
 
+    def flush(self):
+        pass
+
     def receive(self, text):
         self.heard.append(text)
         self.on_message(text)
