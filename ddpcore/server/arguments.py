@@ -39,7 +39,7 @@ class Arguments:
             parameters, which a client could not give, or an annotation that nobody can enforce.
     """
 
-    __slots__ = ("_count", "_rest", "_type")
+    __slots__ = ("_any", "_count", "_rest", "_type")
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         try:
@@ -67,6 +67,9 @@ class Arguments:
                 # The default is the function's affair: what the client leaves out stays out.
                 fields.append((name, annotation | msgspec.UnsetType, msgspec.UNSET))
         self._count = len(fields)
+        # Whether there is nothing to check but their number, which is this.
+        is_any = self._rest is None and all(len(f) == 2 and f[1] is Any for f in fields)
+        self._any = self._count if is_any else -1
         self._type: Any = msgspec.defstruct(
             "Arguments", fields, array_like=True, forbid_unknown_fields=True, gc=False
         )
@@ -86,6 +89,8 @@ class Arguments:
             Mismatch: Too few, too many, or of a wrong type; the text says which. It may quote
                 what the client sent, so it is for the server's log alone.
         """
+        if len(params) == self._any:
+            return list(params)
         rest: list[Any] = []
         if self._rest is not None and len(params) > self._count:
             params, extra = params[: self._count], params[self._count :]

@@ -35,19 +35,18 @@ else:
         if asyncio.current_task(loop) is not None:
             return loop.create_task(work, context=context)
         # A new task asks its loop to call its first step soon. It is called here and now.
-        steps: list[Callable[[], object]] = []
-
-        def call_soon(step: Callable[[], object], **_options: object) -> None:
-            steps.append(step)
-
         try:
-            loop.call_soon = call_soon  # type: ignore[method-assign,assignment]
+            loop.call_soon = _catch  # type: ignore[method-assign,assignment]
         except AttributeError:  # a loop written in C, such as uvloop's
             return loop.create_task(work, context=context)
         try:
             task = asyncio.Task(work, loop=loop, context=context)
         finally:
             del loop.call_soon
-        for step in steps:
-            context.run(step)
+        context.run(_caught.pop())
         return task
+
+    _caught: list[Callable[[], object]] = []
+
+    def _catch(step: Callable[[], object], *, context: Context) -> None:  # noqa: ARG001
+        _caught.append(step)

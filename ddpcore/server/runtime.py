@@ -261,7 +261,10 @@ class SessionRuntime:
             if self.server.rate_limiter:
                 await self._admit("method", invocation.name, invocation.params)
             params = handler.bind(invocation.params)
-            value = await self.server.run(handler, context, params)
+            if handler.is_async and not self.server.wraps_methods:
+                value = await handler.function(context, *params)
+            else:
+                value = await self.server.run(handler, context, params)
             outcome = messages.result(invocation.id, value)
         except FAILURES as problem:
             # No name for what is shown: a frame that knows an exception that knows the frame
@@ -495,7 +498,6 @@ class SessionRuntime:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # The server's, since a method that has begun is run to its end, connection or not.
-        work = self._to_its_end(work)
         context = self._context.copy()
         if self._is_eager:
             task = begin(self._loop, work, context)
@@ -505,11 +507,6 @@ class SessionRuntime:
             self.server.handler_started(task)
         return task
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        finally:
-            self.server.handler_ended(self._loop)
 
 
 def _check_collections(queries: Sequence[LiveQuery]) -> None:

@@ -297,7 +297,6 @@ class Server:
             for task in late:
                 task.cancel()
             await _wait(late, GRACE)
-            self._handlers.clear()  # those that were cancelled before their first step
         closing = [asyncio.ensure_future(each.wait_closed()) for each in list(self._transports)]
         for task in await _wait(closing, patience):
             task.cancel()
@@ -337,6 +336,11 @@ class Server:
         self._clients.add(client)
         self._transports.add(transport)
         return client
+
+    @property
+    def wraps_methods(self) -> bool:
+        """Whether any plugin has something to put around methods."""
+        return bool(self._around[True].get_hookimpls())
 
     async def run(self, handler: Handler, context: Context, params: list[Any]) -> Any:
         """Run a handler, in a thread if it is a plain `def`."""
@@ -386,13 +390,9 @@ class Server:
     # What sessions say
 
     def handler_started(self, task: asyncio.Task[None]) -> None:
-        """A handler is at work."""
+        """A handler is at work, and waits for something."""
         self._handlers.add(task)
-
-    def handler_ended(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The handler of the running task has come to its end."""
-        # By its own word: a callback of the task would cost as much as the task.
-        self._handlers.discard(asyncio.current_task(loop))
+        task.add_done_callback(self._handlers.discard)
 
     def session_opened(self, session: SessionRuntime) -> None:
         """A session has connected."""

@@ -26,7 +26,7 @@ from ddpcore.session.mergebox import LivePart, MergeBox, Part
 from ddpcore.session.outbox import Outbox, Traffic
 from ddpcore.session.strategy import PublicationStrategy, server_merge
 from ddpcore.session.transitions import (
-    ANY,
+    DEAF,
     REACTIONS,
     Event,
     Reaction,
@@ -177,6 +177,7 @@ class Session:
         "_methods",
         "_publications",
         "_queue",
+        "_reactions",
         "_reading",
         "_repeated",
         "_rerun_ready",
@@ -215,6 +216,7 @@ class Session:
     ) -> None:
         self.id = id
         self.state = State.NEW
+        self._reactions = REACTIONS[State.NEW]
         self.version: str | None = None
         self.user_id: str | None = None
         self.subscriptions: dict[str, Subscription] = {}
@@ -283,7 +285,8 @@ class Session:
 
     def receive(self, text: str | bytes, now: float) -> None:
         """Take one message of the client."""
-        if REACTIONS[self.state][ANY] is Reaction.IGNORE:  # not even read
+        reactions = self._reactions
+        if reactions is DEAF:  # not even read
             return
         if self._heartbeat is not None:
             self._heartbeat.seen()
@@ -292,7 +295,7 @@ class Session:
         except messages.Malformed as problem:
             self._send(problem.frame)
             return
-        match reaction_to(self.state, message["msg"], self.version):
+        match reaction_to(reactions, message["msg"], self.version):
             case Reaction.QUEUE:
                 self._enqueue(message)
             case Reaction.ECHO:
@@ -307,7 +310,7 @@ class Session:
                 self._leaving = True
 
     def _enqueue(self, message: dict[str, Any]) -> None:
-        if self._repeats(message):
+        if self._repeated and self._repeats(message):
             return
         self._queue.append(message)
         if len(self._queue) >= self._max_queue and self._reading:
@@ -410,7 +413,7 @@ class Session:
         self._effects.start_subscription(subscription)
 
     def _repeats(self, message: dict[str, Any]) -> bool:
-        if not self._repeated or (asked := _about(message)) not in self._repeated:
+        if (asked := _about(message)) not in self._repeated:
             return False
         # Once: a client asks again but one time after it has returned, and not for what it ended.
         self._repeated.discard(asked)
@@ -677,6 +680,7 @@ class Session:
 
     def _move(self, event: Event) -> None:
         self.state = after(self.state, event)
+        self._reactions = REACTIONS[self.state]
 
     def _end(self, event: Event) -> None:
         if self.state is State.CLOSED:

@@ -11,7 +11,7 @@ from enum import Enum
 
 from ddpcore.errors import DDPError
 
-__all__ = ["REACTIONS", "TRANSITIONS", "Event", "Reaction", "State", "after", "reaction_to"]
+__all__ = ["DEAF", "REACTIONS", "TRANSITIONS", "Event", "Reaction", "State", "after", "reaction_to"]
 
 
 class State(Enum):
@@ -84,6 +84,9 @@ class Reaction(Enum):
 ANY = "any other"
 """In `REACTIONS`: whatever message is not named."""
 
+DEAF: dict[str, Reaction] = {ANY: Reaction.IGNORE}
+"""Nothing is heard."""
+
 REACTIONS: dict[State, dict[str, Reaction]] = {
     State.NEW: {"connect": Reaction.NEGOTIATE, ANY: Reaction.NOT_YET},
     State.CONNECTED: {
@@ -93,23 +96,22 @@ REACTIONS: dict[State, dict[str, Reaction]] = {
         "disconnect": Reaction.NOTE_LEAVING,
         ANY: Reaction.QUEUE,  # method, sub, unsub; and what is unknown, to be told so in its turn
     },
-    State.DETACHED: {ANY: Reaction.IGNORE},
-    State.CLOSED: {ANY: Reaction.IGNORE},
+    State.DETACHED: DEAF,
+    State.CLOSED: DEAF,
 }
 
 UNKNOWN_TO_PRE1 = frozenset({"ping", "pong"})
 """Version pre1 of DDP has no heartbeats: to it these are unknown messages (Meteor 3.0.4)."""
 
 
-def reaction_to(state: State, kind: object, version: str | None) -> Reaction:
+def reaction_to(reactions: dict[str, Reaction], kind: object, version: str | None) -> Reaction:
     """What to do with a message.
 
     Args:
-        state: Of the session.
+        reactions: Those of the session's state.
         kind: The message's `msg`, of whatever type it came.
         version: Of DDP, as negotiated.
     """
-    reactions = REACTIONS[state]
     if not isinstance(kind, str) or (version == "pre1" and kind in UNKNOWN_TO_PRE1):
         return reactions[ANY]
     return reactions.get(kind, reactions[ANY])

@@ -22,22 +22,30 @@ class Frame:
             it answers, `UNCOUNTED`, or None for all others.
     """
 
-    __slots__ = ("_wrapped", "about", "data")
+    __slots__ = ("_framing", "_others", "_wrapped", "about", "data")
 
     def __init__(self, data: bytes, about: tuple[str, str] | None = None) -> None:
         self.data = data
         self.about = about
-        self._wrapped: dict[Callable[[bytes], bytes], bytes] | None = None
+        self._framing: Callable[[bytes], bytes] | None = None
+        self._wrapped = b""
+        self._others: dict[Callable[[bytes], bytes], bytes] | None = None
 
     def wrapped(self, framing: Callable[[bytes], bytes]) -> bytes:
         """This frame inside a transport's framing, computed once per framing."""
-        wrapped = self._wrapped
-        if wrapped is None:
-            wrapped = self._wrapped = {}
-        elif framing in wrapped:
-            return wrapped[framing]
-        made = wrapped[framing] = framing(self.data)
-        return made
+        if framing is self._framing:
+            return self._wrapped
+        if self._framing is None:
+            self._framing = framing
+            self._wrapped = framing(self.data)
+            return self._wrapped
+        # Seldom: an audience that came by several ways.
+        others = self._others
+        if others is None:
+            others = self._others = {}
+        if framing not in others:
+            others[framing] = framing(self.data)
+        return others[framing]
 
     def __repr__(self) -> str:
         return f"Frame({self.data.decode('ascii')})"

@@ -72,7 +72,7 @@ def test_every_state_reacts_to_every_message():
     ],
 )
 def test_reactions(state, kind, version, reaction):
-    assert reaction_to(state, kind, version) is reaction
+    assert reaction_to(REACTIONS[state], kind, version) is reaction
 
 
 def test_the_picture_in_the_docs_is_that_of_the_table():
