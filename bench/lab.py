@@ -174,9 +174,10 @@ class Lab:
         command = [sys.executable, "manage.py", *arguments]
         subprocess.run(command, env=self.env, cwd=SITE, check=True, stdout=subprocess.DEVNULL)
 
-    def serve(self) -> Served:
-        """Start a server of the site."""
-        return self._stack.enter_context(_serving([*SERVE, "--settings", "settings"], self.env))
+    def serve(self, *options: str) -> Served:
+        """Start a server of the site, with these options of `ddpcore serve`."""
+        command = [*SERVE, "--settings", "settings", *options]
+        return self._stack.enter_context(_serving(command, self.env))
 
     def writer(self) -> Writer:
         return Writer(self._start(str(HERE / "writer_process.py")))

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
-from bench.lab import Meter, NotServed, Served, Spent, best, options, serve_module, table
+from bench.lab import Lab, Meter, NotServed, Served, Spent, best, lab, options, table
 from bench.load import Calls, Load, ddp, sub
-from ddpcore_pg.cluster import Cluster
 
-ROOM = "fan-100-90"
-TURNS = 10
 ROUNDS = 3
 
 
@@ -28,42 +24,36 @@ def _calls(served: Served, seconds: float) -> Spent:
     return spent
 
 
-def _fanout(served: Served, clients: int, seconds: float) -> Spent:
-    """Messages of one change at a time."""
+def _fanout(bench: Lab, served: Served, clients: int, seconds: float) -> Spent:
+    """Messages of one change at a time, as fast as a writer makes them and clients take them."""
+    writer = bench.writer()
+    note = writer("make", 10, 10)
     load = Load(served.address)
-    control = load.control()
-    group = load.open(clients, sub("room", ROOM))
-    load.rest(0.5)
-    first = wanted = group.frames
-    meter = Meter(served)
-    while meter.elapsed < seconds:
-        wanted += clients * TURNS
-        control("drive", ROOM, TURNS, 1)
-        load.run(lambda: group.frames >= wanted)  # noqa: B023
+    group = load.open(clients, sub("Notes", 0))
+    load.rest(1.0)
+    first, meter = group.frames, Meter(served)
+    writer.start("commits", "note", "text", note, int(1000 * seconds), 0)
+    load.rest(seconds)
     spent = meter.read(group.frames - first)
     load.close(group)
     return spent
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    chosen = options("workers", arguments, clients=1000, workers=2, seconds=1.5)
+    chosen = options("workers", arguments, clients=1000, workers=2, seconds=3.0)
     found = {}
-    with Cluster() as cluster:
-        bus = cluster.createdb("bench")
-        for workers in (1, chosen.workers):
-            with ExitStack() as stack:
-                try:
-                    served = stack.enter_context(
-                        serve_module("--workers", str(workers), "--bus", bus)
-                    )
-                except NotServed:
-                    print("\nThere is no table of workers: `ddpcore serve` does not serve with "
-                          f"--workers {workers} (its reason stands above).")  # fmt: skip
-                    return
-                found[workers] = (
-                    best(_calls(served, chosen.seconds) for _ in range(ROUNDS)),
-                    best(_fanout(served, chosen.clients, chosen.seconds) for _ in range(ROUNDS)),
-                )
+    for workers in (1, chosen.workers):
+        with lab() as bench:
+            try:
+                served = bench.serve("--workers", str(workers))
+            except NotServed:
+                print("\nThere is no table of workers: `ddpcore serve` does not serve with "
+                      f"--workers {workers} (its reason stands above).")  # fmt: skip
+                return
+            found[workers] = (
+                best(_calls(served, chosen.seconds / 2) for _ in range(ROUNDS)),
+                best(_fanout(bench, served, chosen.clients, chosen.seconds) for _ in range(ROUNDS)),
+            )
     rows = []
     for number, what in enumerate(
         ("calls, 50 x 8 in flight", f"one change, {chosen.clients:,} clients")

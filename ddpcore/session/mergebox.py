@@ -87,8 +87,7 @@ class LivePart(Part):
         if self._follows:
             outbox = self._outbox
             if outbox.flowing:
-                frame = step.made or step.frame
-                if frame is not None:
+                if (frame := step.made or step.frame) is not None:
                     frames = outbox.frames
                     frames.append(frame)
                     if len(frames) == 1:

@@ -328,3 +328,13 @@ class AgainstTheModel(RuleBasedStateMachine):
 
 AgainstTheModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAgainstTheModel = AgainstTheModel.TestCase
+
+
+def test_a_part_that_follows_tells_nothing_that_does_not_show():
+    outbox = Outbox(lambda: None)
+    part, result = MergeBox(outbox).live_part(), {}
+    part.follow(result)
+    for fields in ({"a": 1}, {"a": 1}):
+        before, result["1"] = result.get("1"), Document.of("c", "1", fields)
+        part.take(Step(before, result["1"]))
+    assert len(outbox.take()) == 1

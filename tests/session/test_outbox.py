@@ -193,6 +193,7 @@ def test_after_the_end_nothing_waits():
     w.outbox.send(messages.ready(["s"]))
     w.outbox.drain()
     w.outbox.block()
+    w.outbox.wake()  # of nobody
     assert (w.outbox.pending, w.outbox.take(), w.outbox.held) == (False, [], 0)
     assert w.traffic.blocked == 0
 

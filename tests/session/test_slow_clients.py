@@ -187,3 +187,11 @@ def test_errors_before_connected_do_not_count():
     world.put(msg="connect", version="1", support=["1"])
     assert [each["msg"] for each in world.said] == ["error", "connected"]
     assert world.session.outbox.sent == 1
+
+
+def test_a_socket_that_drains_before_the_client_has_connected_says_nothing():
+    world = World()
+    world.session.blocked(0.0)
+    world.session.drained()
+    world.put(msg="connect", version="1", support=["1"])
+    assert [each["msg"] for each in world.said] == ["connected"]

@@ -40,7 +40,8 @@ def test_a_frame_is_wrapped_once_for_each_framing():
 
     frame = Frame(b"1")
     assert [frame.wrapped(brackets), frame.wrapped(brackets)] == [b"[1]", b"[1]"]
-    assert frame.wrapped(braces) == b"{1}"
+    assert [frame.wrapped(braces), frame.wrapped(braces)] == [b"{1}", b"{1}"]
+    assert frame.wrapped(bytes) == b"1"
     assert calls == [b"1"]
 
 
