@@ -107,7 +107,10 @@ class Effects(Protocol):
     """What a session asks of the world. Calls may come back into the session."""
 
     def wake(self) -> None:
-        """There is something to send: `take` it, soon, and again while the outbox is pending."""
+        """There is something to send: take it from the outbox, soon, and again while it is pending.
+
+        Say `taken` when it is sent, where the outbox did not flow.
+        """
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket."""
@@ -256,11 +259,9 @@ class Session:
 
     # Out
 
-    def take(self) -> list[Frame]:
-        """What the client is to be sent now; see `Outbox.take`."""
-        frames = self.outbox.take()
-        self._advance()  # fewer answers wait now than were too many
-        return frames
+    def taken(self) -> None:
+        """The client has been sent what `outbox.take` gave: fewer answers wait than did."""
+        self._advance()
 
     def _send(self, frame: Frame) -> None:
         if self.state is State.NEW:
@@ -275,7 +276,7 @@ class Session:
         outbox = self.outbox
         if self.state is State.DETACHED and outbox.held > self._grace_queue:
             self._end(Event.OVERFLOW)
-        elif outbox.waiting > MOST_WAITING * self._high_water:
+        elif outbox.blocked and outbox.waiting > MOST_WAITING * self._high_water:
             self._traffic.cut_off += 1
             self.close(TOO_SLOW, "Too slow: too many answers wait to be taken")
 
@@ -353,7 +354,8 @@ class Session:
         try:
             while self._queue and self._blocker is None and self.open and not self._clogged:
                 self._dispatch(self._queue.popleft())
-                if not self._reading and len(self._queue) <= self._max_queue // 2:
+                # Not open: this message has ended it.
+                if not self._reading and self.open and len(self._queue) <= self._max_queue // 2:
                     self._reading = True
                     self._effects.resume_reading()
         finally:
@@ -478,12 +480,14 @@ class Session:
         """End a subscription: its documents go, then its callbacks run, then `nosub`."""
         if not subscription.active:
             return
+        for part in subscription.parts:
+            self.merge_box.drop(part)
+        if not subscription.active:  # what was said of its documents was too much: all has ended
+            return
         if subscription.id is None:
             self.universal.remove(subscription)
         else:
             del self.subscriptions[subscription.id]
-        for part in subscription.parts:
-            self.merge_box.drop(part)
         self._deactivate(subscription)
         # One of its callbacks may have closed the connection.
         if subscription.id is not None:
@@ -543,10 +547,11 @@ class Session:
             collected and not sent. One rerun at a time.
         """
         assert self._rerun_ready is None, "a rerun begins before the last one has finished"
-        self.merge_box.hold()  # before the queries that they follow are left
         again = []
         for old in [*self.subscriptions.values(), *self.universal]:
             if old.active:  # callbacks of one subscription may stop another,
+                # Before the query that it follows is left; also if it has begun to just now.
+                self.merge_box.hold()
                 self._deactivate(old)
                 again.append(old.again())
         if not self.open:  # or close the connection
