@@ -354,12 +354,16 @@ class Session:
         try:
             while self._queue and self._blocker is None and self.open and not self._clogged:
                 self._dispatch(self._queue.popleft())
-                # Not open: this message has ended it.
-                if not self._reading and self.open and len(self._queue) <= self._max_queue // 2:
-                    self._reading = True
-                    self._effects.resume_reading()
+                if not self._reading:
+                    self._read_on()
         finally:
             self._advancing = False
+
+    def _read_on(self) -> None:
+        # It may have been this message that ended the session.
+        if self.open and len(self._queue) <= self._max_queue // 2:
+            self._reading = True
+            self._effects.resume_reading()
 
     @property
     def _clogged(self) -> bool:
