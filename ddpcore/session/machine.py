@@ -183,6 +183,7 @@ class Session:
         "_reading",
         "_repeated",
         "_rerun_ready",
+        "_rerun_updated",
         "_running",
         "_stuck_deadline",
         "_stuck_timeout",
@@ -244,6 +245,7 @@ class Session:
         self._repeated: set[tuple[str, str] | None] = set()
         # Not None while subscriptions are run again for another user: those ready meanwhile.
         self._rerun_ready: list[str] | None = None
+        self._rerun_updated: list[Invocation] = []  # and methods whose data waits for the end of it
         self._heartbeat_interval = heartbeat_interval
         self._heartbeat_timeout = heartbeat_timeout
         self._heartbeat: Heartbeat | None = None
@@ -460,7 +462,10 @@ class Session:
         self.unblock(invocation)
 
     def method_updated(self, invocation: Invocation) -> None:
-        """All data the method caused has been sent."""
+        """All data the method caused has been sent, or will be with that of a rerun."""
+        if self._rerun_ready is not None:
+            self._rerun_updated.append(invocation)
+            return
         self._running.pop(invocation.id, None)
         self._send(messages.updated(invocation.id))
 
@@ -570,11 +575,14 @@ class Session:
     def finish_rerun(self) -> None:
         """Every handler has settled: send the difference, and one `ready` for all."""
         ready, self._rerun_ready = self._rerun_ready, None
+        updated, self._rerun_updated = self._rerun_updated, []
         if not self.open:
             return
         self.merge_box.finish_rerun()
         if ready := [id for id in ready or () if id in self.subscriptions]:  # noqa: A001
             self._send(messages.ready(ready))
+        for invocation in updated:
+            self.method_updated(invocation)
 
     # In: the clock, the socket's end and the client's return
 

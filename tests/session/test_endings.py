@@ -99,3 +99,18 @@ def test_another_user_while_the_end_of_a_subscription_stops_another_one():
     part.follow({"key": document})
     world.session.finish_rerun()
     assert world.store.docs("c") == {"1": {"a": 1}}
+
+
+def test_what_a_method_wrote_comes_before_its_updated_though_subscriptions_run_again():
+    world = connected()
+    subscribed(world, "s")
+    world.put(msg="method", id="1", method="work", params=[])
+    world.done(world.methods[0], outstanding=True)
+    world.said.clear()
+    [again] = world.session.begin_rerun("me")
+    world.publish(again, "1", a=1)
+    world.session.method_updated(world.methods[0])
+    world.session.ready(again)
+    assert world.said == []
+    world.session.finish_rerun()
+    assert [each["msg"] for each in world.said] == ["added", "ready", "updated"]
