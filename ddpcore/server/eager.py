@@ -34,19 +34,25 @@ else:
         """
         if asyncio.current_task(loop) is not None:
             return loop.create_task(work, context=context)
-        # A new task asks its loop to call its first step soon. It is called here and now.
-        try:
-            loop.call_soon = _catch  # type: ignore[method-assign,assignment]
-        except AttributeError:  # a loop written in C, such as uvloop's
+        attributes = getattr(loop, "__dict__", None)
+        # A loop written in C may have none; somebody else may be looking at `call_soon` this way.
+        if attributes is None or "call_soon" in attributes:
             return loop.create_task(work, context=context)
+        # A new task asks its loop to call its first step soon. It is called here and now.
+        steps: list[Callable[[], object]] = []
+        soon = loop.call_soon
+
+        def call_soon(step: Callable[..., object], *args: Any, **options: Any) -> object:
+            if options.get("context") is not context:  # a destructor's, of what is freed just now
+                return soon(step, *args, **options)
+            steps.append(step)
+            return None
+
+        attributes["call_soon"] = call_soon
         try:
             task = asyncio.Task(work, loop=loop, context=context)
         finally:
-            del loop.call_soon
-        context.run(_caught.pop())
+            del attributes["call_soon"]
+        for step in steps:
+            context.run(step)
         return task
-
-    _caught: list[Callable[[], object]] = []
-
-    def _catch(step: Callable[[], object], *, context: Context) -> None:  # noqa: ARG001
-        _caught.append(step)

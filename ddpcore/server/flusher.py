@@ -63,18 +63,20 @@ class Flusher:
         frames = size = cost = done = 0
         for session in sessions:
             done += 1
-            machine = session.machine
-            outbox = machine.outbox
-            taken = outbox.take() if outbox.flowing else machine.take()
-            if not taken:
-                continue
+            outbox = session.machine.outbox
             try:
+                waited = not outbox.flowing
+                taken = outbox.take()
+                if not taken:
+                    continue
+                frames += len(taken)
+                size += outbox.size
+                cost += max(outbox.size, LEAST)
                 session.transport.send(taken)
+                if waited:
+                    session.machine.taken()
             except Exception:
-                logger.exception("A transport failed to send")
-            frames += len(taken)
-            size += outbox.size
-            cost += max(outbox.size, LEAST)
+                logger.exception("A client could not be sent what waits for it")
             if not outbox.flowing and outbox.pending:
                 self.add(session)
             if cost >= TURN:

@@ -135,7 +135,7 @@ class SessionRuntime:
         if not self._gathers and self.transport.gathers:
             self._gathers = True
             self._eager_until = now + EAGER
-        self._is_eager = now <= self._eager_until
+        self._is_eager = self._gathers and now <= self._eager_until
         machine.receive(text, now)
         self._is_eager = False
         # What comes only puts deadlines off, unless it changes the state.

@@ -107,7 +107,10 @@ class Effects(Protocol):
     """What a session asks of the world. Calls may come back into the session."""
 
     def wake(self) -> None:
-        """There is something to send: `take` it, soon, and again while the outbox is pending."""
+        """There is something to send: take it from the outbox, soon, and again while it is pending.
+
+        Say `taken` when it is sent, where the outbox did not flow.
+        """
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket."""
@@ -181,6 +184,7 @@ class Session:
         "_reading",
         "_repeated",
         "_rerun_ready",
+        "_rerun_updated",
         "_running",
         "_stuck_deadline",
         "_stuck_timeout",
@@ -243,6 +247,7 @@ class Session:
         self._repeated: set[tuple[str, str] | None] = set()
         # Not None while subscriptions are run again for another user: those ready meanwhile.
         self._rerun_ready: list[str] | None = None
+        self._rerun_updated: list[Invocation] = []  # and methods whose data waits for the end of it
         self._heartbeat_interval = heartbeat_interval
         self._heartbeat_timeout = heartbeat_timeout
         self._heartbeat: Heartbeat | None = None
@@ -258,11 +263,9 @@ class Session:
 
     # Out
 
-    def take(self) -> list[Frame]:
-        """What the client is to be sent now; see `Outbox.take`."""
-        frames = self.outbox.take()
-        self._advance()  # fewer answers wait now than were too many
-        return frames
+    def taken(self) -> None:
+        """The client has been sent what `outbox.take` gave: fewer answers wait than did."""
+        self._advance()
 
     def _send(self, frame: Frame) -> None:
         if self.state is State.NEW:
@@ -277,7 +280,7 @@ class Session:
         outbox = self.outbox
         if self.state is State.DETACHED and outbox.held > self._grace_queue:
             self._end(Event.OVERFLOW)
-        elif outbox.waiting > MOST_WAITING * self._high_water:
+        elif outbox.blocked and outbox.waiting > MOST_WAITING * self._high_water:
             self._traffic.cut_off += 1
             self.close(TOO_SLOW, "Too slow: too many answers wait to be taken")
 
@@ -356,11 +359,16 @@ class Session:
         try:
             while self._queue and self._blocker is None and self.open and not self._clogged:
                 self._dispatch(self._queue.popleft())
-                if not self._reading and len(self._queue) <= self._max_queue // 2:
-                    self._reading = True
-                    self._effects.resume_reading()
+                if not self._reading:
+                    self._read_on()
         finally:
             self._advancing = False
+
+    def _read_on(self) -> None:
+        # It may have been this message that ended the session.
+        if self.open and len(self._queue) <= self._max_queue // 2:
+            self._reading = True
+            self._effects.resume_reading()
 
     @property
     def _clogged(self) -> bool:
@@ -457,7 +465,10 @@ class Session:
         self.unblock(invocation)
 
     def method_updated(self, invocation: Invocation) -> None:
-        """All data the method caused has been sent."""
+        """All data the method caused has been sent, or will be with that of a rerun."""
+        if self._rerun_ready is not None:
+            self._rerun_updated.append(invocation)
+            return
         self._running.pop(invocation.id, None)
         self._send(messages.updated(invocation.id))
 
@@ -481,12 +492,14 @@ class Session:
         """End a subscription: its documents go, then its callbacks run, then `nosub`."""
         if not subscription.active:
             return
+        for part in subscription.parts:
+            self.merge_box.drop(part)
+        if not subscription.active:  # what was said of its documents was too much: all has ended
+            return
         if subscription.id is None:
             self.universal.remove(subscription)
         else:
             del self.subscriptions[subscription.id]
-        for part in subscription.parts:
-            self.merge_box.drop(part)
         self._deactivate(subscription)
         # One of its callbacks may have closed the connection.
         if subscription.id is not None:
@@ -546,10 +559,11 @@ class Session:
             collected and not sent. One rerun at a time.
         """
         assert self._rerun_ready is None, "a rerun begins before the last one has finished"
-        self.merge_box.hold()  # before the queries that they follow are left
         again = []
         for old in [*self.subscriptions.values(), *self.universal]:
             if old.active:  # callbacks of one subscription may stop another,
+                # Before the query that it follows is left; also if it has begun to just now.
+                self.merge_box.hold()
                 self._deactivate(old)
                 again.append(old.again())
         if not self.open:  # or close the connection
@@ -564,11 +578,14 @@ class Session:
     def finish_rerun(self) -> None:
         """Every handler has settled: send the difference, and one `ready` for all."""
         ready, self._rerun_ready = self._rerun_ready, None
+        updated, self._rerun_updated = self._rerun_updated, []
         if not self.open:
             return
         self.merge_box.finish_rerun()
         if ready := [id for id in ready or () if id in self.subscriptions]:  # noqa: A001
             self._send(messages.ready(ready))
+        for invocation in updated:
+            self.method_updated(invocation)
 
     # In: the clock, the socket's end and the client's return
 

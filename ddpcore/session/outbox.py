@@ -5,7 +5,7 @@ turn of the event loop together. When it does not, only answers wait as frames. 
 nothing is kept but the step from the version the client has to the one it should have by now, so
 what a slow client costs depends on how many documents it has, not on how often they change. Each
 of them keeps the place of its first change: what `ready` and `updated` promise still comes before
-them, perhaps in a newer version.
+them, perhaps in a newer version. Of what has come and gone meanwhile nothing is left.
 
 A client that is gone for a while is a client that takes nothing (docs/architecture.md).
 
@@ -17,7 +17,7 @@ lost in flight are sent again here.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from ddpcore.live.document import Step
@@ -34,7 +34,8 @@ REPLAY_BYTES = 1024 * 1024
 CONNECTED = ("connected", "")
 """What a `connected` frame is about; an old one is not sent again."""
 
-Key = tuple[str, str]
+Place = tuple[str, str] | int
+"""A document's collection and id; a number for each frame."""
 
 
 class Traffic:
@@ -83,9 +84,9 @@ class Outbox:
         "_kept",
         "_kept_before",
         "_kept_bytes",
-        "_late",
         "_order",
         "_over",
+        "_places",
         "_replay",
         "_rest",
         "_traffic",
@@ -119,11 +120,11 @@ class Outbox:
         self._traffic = traffic or Traffic()
         self._over = self._absent = False
         self._uncounted = False  # whether there may be such among the frames
-        # Of a burst too large for one slice: what is left. Then, in their order, frames and the
-        # keys of documents whose steps are in `_late`; None there: it has come to nothing.
+        # Of a burst too large for one slice: what is left. Then, in their order, frames and steps
+        # of documents.
         self._rest: deque[Frame] | None = None
-        self._order: deque[Frame | Key] | None = None
-        self._late: dict[Key, Step | None] | None = None
+        self._order: OrderedDict[Place, Frame | Step] | None = None
+        self._places = 0
         self._replay = replay
         # The last frames sent, in two lists: `_replay` of them, unless they are too large.
         self._kept_before: list[Frame] = []
@@ -144,7 +145,8 @@ class Outbox:
             self._crowd()
 
     def _hold(self, frame: Frame) -> None:
-        self._waiting_order().append(frame)
+        self._places += 1
+        self._waiting_order()[self._places] = frame
         self.held += 1
         self.waiting += len(frame.data)
 
@@ -164,23 +166,23 @@ class Outbox:
 
     def _put_off(self, step: Step) -> None:
         document = step.document
-        key = (document.collection, document.id)
-        late = self._late
-        if late is None:
-            late = self._late = {}
-        if key not in late:
-            late[key] = step
-            self._waiting_order().append(key)
+        place = (document.collection, document.id)
+        order = self._waiting_order()
+        earlier = order.get(place)
+        if not isinstance(earlier, Step):  # frames are in places of their own
+            order[place] = step
             return
         self._traffic.put_together += 1
-        earlier = late[key]
-        before, after = earlier.before if earlier else None, step.after
-        late[key] = Step(before, after) if before or after else None
+        before, after = earlier.before, step.after
+        if before is None and after is None:
+            del order[place]
+        else:
+            order[place] = Step(before, after)
 
-    def _waiting_order(self) -> deque[Frame | Key]:
+    def _waiting_order(self) -> OrderedDict[Place, Frame | Step]:
         order = self._order
         if order is None:
-            order = self._order = deque()
+            order = self._order = OrderedDict()
         return order
 
     # Out
@@ -239,18 +241,16 @@ class Outbox:
             self._flow()
         return frames, size
 
-    def _next(self, order: deque[Frame | Key]) -> Frame | None:
-        item = order.popleft()
-        if isinstance(item, Frame):
-            self.held -= 1
-            self.waiting -= len(item.data)
-            return item
-        assert self._late is not None
-        step = self._late.pop(item)
-        return step.frame if step is not None else None
+    def _next(self, order: OrderedDict[Place, Frame | Step]) -> Frame | None:
+        _, item = order.popitem(last=False)
+        if isinstance(item, Step):
+            return item.frame
+        self.held -= 1
+        self.waiting -= len(item.data)
+        return item
 
     def _flow(self) -> None:
-        self._rest = self._order = self._late = None  # a deque of nothing is half a kilobyte
+        self._rest = self._order = None  # a deque of nothing is half a kilobyte
         self.flowing = True
 
     def _counted(self, frames: list[Frame]) -> list[Frame]:
@@ -296,7 +296,7 @@ class Outbox:
         self.flowing = False
         self.frames = []
         self._kept_before = self._kept = []
-        self._rest = self._order = self._late = None
+        self._rest = self._order = None
         self.held = self.waiting = 0
         self.wake = self._crowd = _nothing  # it holds on to nobody
 
@@ -309,13 +309,12 @@ class Outbox:
         self._stop()
         if self._uncounted:
             self._rest = deque(self._counted(list(self._rest or ())))
-            order, self._order = self._order or (), None
-            self.held = self.waiting = 0
-            for item in order:
-                if not isinstance(item, Frame):
-                    self._waiting_order().append(item)
-                elif item.about is not UNCOUNTED:
-                    self._hold(item)
+            order = self._waiting_order()
+            for place, item in list(order.items()):
+                if isinstance(item, Frame) and item.about is UNCOUNTED:
+                    del order[place]
+                    self.held -= 1
+                    self.waiting -= len(item.data)
             self._uncounted = False
 
     def covers(self, received: object) -> bool:
@@ -332,15 +331,16 @@ class Outbox:
         """
         kept = self._sent_last()
         lost = kept[len(kept) - (self.sent - received) :]
-        again = [frame for frame in lost if frame.about != CONNECTED]
         self.detach()
-        rest = [connected, *again, *(self._rest or ())]
+        again = [frame for frame in (*lost, *(self._rest or ())) if frame.about != CONNECTED]
+        rest = [connected, *again]
         self._rest = deque(rest)
         self.sent = received
         self._kept_before = []
         self._kept = []
         self._kept_bytes = 0
-        waiting = [each for each in self._order or () if isinstance(each, Frame)]
+        order = self._waiting_order()
+        waiting = [each for each in order.values() if isinstance(each, Frame)]
         self.drain()
         return rest + waiting
 

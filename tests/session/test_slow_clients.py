@@ -101,7 +101,7 @@ def test_no_message_is_dealt_with_while_too_many_answers_wait():
     assert [each.id for each in world.methods] == ["1"]
     world.session.drained()
     assert [each["msg"] for each in world.said] == ["updated", "result"]
-    world.session.take()
+    world.session.taken()
     assert [each.id for each in world.methods] == ["1", "2"]
 
 
@@ -177,7 +177,7 @@ def test_what_is_asked_meanwhile_waits_and_then_its_socket_is_not_read():
         call(world, str(n))
     assert "pause" in world.events
     world.session.drained()
-    world.session.take()
+    world.session.taken()
     assert world.methods[-1].id == "1"
 
 

@@ -337,7 +337,8 @@ async def test_nothing_of_the_request_stays(house):
         await asyncio.sleep(0)
         gc.collect()
         kinds = (RawWebSocket, HTTP1ServerConnection, IOStream)
-        assert not [each for each in gc.get_objects() if isinstance(each, kinds)]
+        # By type: some objects do not like to be asked for their class.
+        assert not [each for each in gc.get_objects() if issubclass(type(each), kinds)]
         peer.send(frame(TEXT, b"alive"))
         assert await ear.next() == "alive"
 

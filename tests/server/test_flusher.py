@@ -1,0 +1,123 @@
+"""What leaves at the end of a turn: whatever one client does, the others get theirs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from memory_client import Client, running, turns
+
+from ddpcore import Server
+
+
+def numbers(client: Client) -> list[str]:
+    return list(client.store.docs("c"))
+
+
+def publishing() -> tuple[Server, list]:
+    server = Server(high_water=1000, max_queue=4)
+    contexts = []
+
+    @server.publish("some")
+    async def some(ctx):
+        contexts.append(ctx)
+        ctx.ready()
+
+    @server.method
+    async def large(ctx):
+        return "x" * 2000
+
+    return server, contexts
+
+
+async def subscriber(server: Server) -> Client:
+    client = Client(server)
+    client.connect()
+    await client.message(msg="connected")
+    await client.ready(client.sub("some", id="s"))
+    return client
+
+
+async def test_a_client_that_cannot_be_sent_anything_takes_nothing_from_the_others(expect_log):
+    expect_log("ddpcore.server", "A client could not be sent what waits for it")
+    server, contexts = publishing()
+    async with running(server):
+        clients = [await subscriber(server) for _ in range(3)]
+        for ctx in contexts:
+            ctx.added("c", "1", {})
+
+        def broken(frames):
+            raise OSError("broken")
+
+        clients[0].transport.send = broken
+        await turns()
+        assert [numbers(each) for each in clients[1:]] == [["1"], ["1"]]
+        for ctx in contexts:
+            ctx.added("c", "2", {})
+        await turns()
+        assert [numbers(each) for each in clients[1:]] == [["1", "2"], ["1", "2"]]
+
+
+async def test_what_fails_when_a_client_goes_on_takes_nothing_from_the_others(expect_log):
+    expect_log("ddpcore.server", "A client could not be sent what waits for it")
+    server, contexts = publishing()
+    async with running(server):
+        clients = [await subscriber(server) for _ in range(3)]
+
+        def broken():
+            raise OSError("broken")
+
+        clients[0].receiver.blocked()
+        clients[0].method("large")
+        await turns()
+        for _ in range(4):  # wait until fewer answers do, and the socket is not read
+            clients[0].put(msg="unsub")
+        clients[0].transport.resume_reading = broken
+        clients[0].receiver.drained()
+        for ctx in contexts:
+            ctx.added("c", "2", {})
+        await turns()
+        assert [numbers(each) for each in clients] == [["2"]] * 3
+
+
+async def test_who_is_closed_by_what_waited_for_room_gets_all_before_it():
+    server, contexts = publishing()
+    async with running(server):
+        client = await subscriber(server)
+        contexts[0].on_stop(contexts[0].connection.close)
+        contexts[0].added("c", "1", {})
+        await turns()
+        client.receiver.blocked()
+        client.method("large", id="m")
+        await turns()
+        client.unsub("s")  # waits until fewer answers wait
+        await turns()
+        assert client.story[-1] == "added"
+        client.receiver.drained()
+        await turns()
+        assert client.story[-3:] == ["updated", "result", "removed"]
+        assert client.closed == (1000, "Normal closure")
+        client.check()
+
+
+async def test_who_ends_while_others_wait_for_their_turn_holds_nobody_up():
+    server, contexts = publishing()
+    async with running(server):
+        clients = [await subscriber(server) for _ in range(3)]
+        for ctx in contexts:
+            ctx.added("c", "1", {"text": "x" * 2**20})  # one a turn
+        contexts[1].connection.close()
+        await turns()
+        assert [numbers(each) for each in clients] == [["1"]] * 3
+        assert clients[1].closed is not None
+
+
+async def test_a_server_stops_while_clients_wait_for_their_turn():
+    server, contexts = publishing()
+    await server.start()
+    clients = [await subscriber(server) for _ in range(3)]
+    for ctx in contexts:
+        ctx.added("c", "1", {"text": "x" * 2**20})
+    async with asyncio.timeout(10):
+        await server.stop()
+    assert [numbers(each) for each in clients] == [["1"]] * 3
+    assert not server.flusher._waiting
