@@ -82,9 +82,11 @@ def from_project(name: str | None = None) -> Application:
         raise DDPError("\n".join(str(each) for each in obstacles))
     dsn = postgres_dsn()
     chosen = conf().bus
+    wsgi = site()
+    _enable_loggers()  # making the site has set Django up once more
     return Application(
         server=make_server(),
-        wsgi=site(),
+        wsgi=wsgi,
         bus=chosen if chosen != "auto" else "postgres:" if dsn else "memory:",
         postgres=dsn,
         name=name or settings.SETTINGS_MODULE or "the Django project",
