@@ -153,6 +153,12 @@ async def truth(ctx, room: str) -> dict[str, Any]:
 
 
 @server.method
+async def traffic(ctx) -> int:
+    """How many frames sessions have let go of, over all clients."""
+    return server.traffic.frames
+
+
+@server.method
 async def echo(ctx, value: Any) -> Any:
     return value
 
