@@ -102,10 +102,13 @@ def main(arguments: Sequence[str] = ()) -> None:
         [
             ("frames that it gets", f"{back.frames:,}", ""),
             ("of these in the kernel before", f"{back.held:,}", ""),
-            (f"of these in the server's buffer for its socket before (`high_water`, "
-             f"{HIGH_WATER // 1024} kB)", f"{back.frames - back.held - back.made:,}", ""),
-            ("of these made since, until it is equal", f"{back.made:,}",
-             f"≤ {chosen.documents:,}"),
+            (
+                f"of these in the server's buffer for its socket before (`high_water`, "
+                f"{HIGH_WATER // 1024} kB)",
+                f"{back.frames - back.held - back.made:,}",
+                "",
+            ),
+            ("of these made since, until it is equal", f"{back.made:,}", f"≤ {chosen.documents:,}"),
             ("its documents are the others'", "yes" if back.equal else "NO", "yes"),
             ("closed by the server", "yes" if back.closed else "no", ""),
         ],
