@@ -15,7 +15,7 @@ from typing import Any
 from ddpcore import Change, Document, Op, Server
 from ddpcore.live.predicate import Equals
 from ddpcore.live.query import MatchedQuery, Table
-from ddpcore.live.snapshot import Found
+from ddpcore.live.snapshot import Found, Snapshot
 
 TOPIC = "bench.row"
 
@@ -69,7 +69,9 @@ class InRoom(MatchedQuery):
         self.predicate = Equals("room", [room])
 
     async def fetch(self):
-        return {key: self.item(key, row) for key, row in rows(self.room).items()}
+        now = time.monotonic_ns()  # as PostgreSQL says what has been seen; see `change`
+        made = {key: self.item(key, row) for key, row in rows(self.room).items()}
+        return Found(made, Snapshot(now, now))
 
     def item(self, key, row):
         return Document.of("rows", key, _fields(row))
@@ -148,6 +150,12 @@ async def touch(ctx, names: list[str]) -> None:
 async def truth(ctx, room: str) -> dict[str, Any]:
     """What clients of a room should have."""
     return {f"rows/{key}": _fields(row) for key, row in rows(room).items()}
+
+
+@server.method
+async def traffic(ctx) -> int:
+    """How many frames sessions have let go of, over all clients."""
+    return server.traffic.frames
 
 
 @server.method

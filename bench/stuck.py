@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.lab import options, percentile, serve_module, table
-from bench.load import Connection, Load, keep, kernel_bytes, latencies, spread, sub
+from bench.load import Connection, Control, Load, keep, kernel_bytes, latencies, spread, sub
+from ddpcore.transport import HIGH_WATER
 
 TICK = 0.005
 SAMPLE = 10
 SETTLE = 1.0
+
+ANSWER = 2
+"""Frames that answer a call: `result` and `updated`."""
 
 
 @dataclass
@@ -34,10 +38,17 @@ class Watched:
 
 @dataclass
 class Return:
-    """What the stuck client got when it read again."""
+    """What the stuck client got when it read again.
+
+    Attributes:
+        frames: All frames.
+        held: Those that were in the kernel.
+        made: Those that its session made since.
+    """
 
     frames: int = 0
     held: int = 0
+    made: int = 0
     closed: bool = False
     equal: bool = False
 
@@ -72,7 +83,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         stuck = load.open(1, message, kept=1, receive_buffer=4096).connections[0]
         load.stop_reading(stuck)
         during = watch(chosen.seconds)
-        back = _read_again(load, stuck, control("truth", room))
+        back = _read_again(load, stuck, control, room)
         after = watch(chosen.seconds / 3)
     ratio = 2 * during.usual / (before.usual + after.usual)
     table(
@@ -90,8 +101,14 @@ def main(arguments: Sequence[str] = ()) -> None:
         ["what", "", "target"],
         [
             ("frames that it gets", f"{back.frames:,}", ""),
-            ("of these with the kernel before", f"{back.held:,}", ""),
-            ("of these sent since", f"{back.frames - back.held:,}", f"≤ {chosen.documents:,}"),
+            ("of these in the kernel before", f"{back.held:,}", ""),
+            (
+                f"of these in the server's buffer for its socket before (`high_water`, "
+                f"{HIGH_WATER // 1024} kB)",
+                f"{back.frames - back.held - back.made:,}",
+                "",
+            ),
+            ("of these made since, until it is equal", f"{back.made:,}", f"≤ {chosen.documents:,}"),
             ("its documents are the others'", "yes" if back.equal else "NO", "yes"),
             ("closed by the server", "yes" if back.closed else "no", ""),
         ],
@@ -106,7 +123,9 @@ def _usual(found: list[tuple[float, float]]) -> float:
     return median(percentile(each, 99) for each in seconds.values() if len(each) > 1)
 
 
-def _read_again(load: Load, stuck: Connection, truth: dict) -> Return:
+def _read_again(load: Load, stuck: Connection, control: Control, room: str) -> Return:
+    # Nothing changes any more: what comes is what it takes to be as it should be by now.
+    truth, before = control("truth", room), control("traffic")
     found, there, position = Return(), kernel_bytes(stuck), -len(stuck.rest)
 
     def take(connection: Connection, payload: bytes) -> None:
@@ -118,10 +137,11 @@ def _read_again(load: Load, stuck: Connection, truth: dict) -> Return:
 
     stuck.take = take
     load.read(stuck)
-    before = -1
-    while before != stuck.frames and not stuck.group.closed:
-        before = stuck.frames
+    had = -1
+    while had != stuck.frames and not stuck.group.closed:
+        had = stuck.frames
         load.rest(SETTLE)
+    found.made = control("traffic") - before - ANSWER
     stuck.take = None
     found.closed = bool(stuck.group.closed)
     found.equal = stuck.documents == truth

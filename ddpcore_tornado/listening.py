@@ -26,8 +26,9 @@ from ddpcore.errors import DDPError
 
 __all__ = ["Binding", "Shares", "bind", "bindings_of", "parse_binding"]
 
-# Connections that may wait to be accepted, as in Tornado's own sockets.
-BACKLOG = 128
+# Connections that may wait to be accepted, if the system agrees (Linux: net.core.somaxconn). Of one
+# too many the kernel says nothing, and its client tries again after a second, then after three.
+BACKLOG = 4096
 
 # The kernel deals connections out between sockets of one port.
 DEALT = sys.platform == "linux"
@@ -66,7 +67,7 @@ def bind(bindings: Sequence[Binding]) -> list[socket.socket]:
         sockets: list[socket.socket] = []
         for binding in bindings:
             try:
-                bound = bind_sockets(binding.port, binding.host or None)
+                bound = bind_sockets(binding.port, binding.host or None, backlog=BACKLOG)
             except (OSError, UnicodeError) as problem:  # the latter from names that cannot be
                 reason = getattr(problem, "strerror", None) or problem
                 raise DDPError(

@@ -110,6 +110,7 @@ class RawWebSocket(RequestHandler):
         request = self.request
         self.set_status(HTTPStatus.SWITCHING_PROTOCOLS)
         stream = self.detach()
+        self.ui = None  # type: ignore[assignment]  # it refers to us: as in Tornado's `finish`
         self.application.log_request(self)
         try:
             # What came behind the handshake. All of it is there at once, or has yet to come.

@@ -319,6 +319,7 @@ class SessionRuntime:
     ) -> None:
         context = PublicationContext(self, subscription)
         try:
+            await self.server.admission.wait()
             if subscription.name is not None and not again and self.server.rate_limiter:
                 await self._admit("subscription", subscription.name, subscription.params)
             # A copy: it may run again, and a handler may change what it is given.

@@ -19,6 +19,7 @@ from ddpcore.clock import Clock, LoopClock
 from ddpcore.errors import DDPError
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.plugins import plugin_manager
+from ddpcore.server.admission import Admission
 from ddpcore.server.context import Context, MethodContext
 from ddpcore.server.flusher import Flusher
 from ddpcore.server.handler import Handler
@@ -132,6 +133,7 @@ class Server:
         self.sessions: dict[str, SessionRuntime] = {}
         self.traffic = Traffic()
         self.flusher = Flusher(self.traffic)
+        self.admission = Admission()
         self.plugins = plugin_manager(plugins)
         self._make_executor = executor or self._threads
         self._executor: Executor | None = None
