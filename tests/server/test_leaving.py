@@ -258,7 +258,7 @@ async def test_a_large_result_leaves_slice_by_slice_and_others_have_their_turn()
 
 
 async def test_a_transport_that_fails_costs_nobody_else_anything(expect_log):
-    expect_log("ddpcore.server.flusher", "A transport failed to send")
+    expect_log("ddpcore.server.flusher", "A client could not be sent what waits for it")
 
     class Broken(Writes):
         def send(self, frames):
