@@ -103,8 +103,10 @@ def main(arguments: Sequence[str] = ()) -> None:
             ("frames that it gets", f"{back.frames:,}", ""),
             ("of these in the kernel before", f"{back.held:,}", ""),
             (
-                f"of these in the server's buffer for its socket before (`high_water`, "
-                f"{HIGH_WATER // 1024} kB)",
+                (
+                    f"of these in the server's buffer for its socket before (`high_water`, "
+                    f"{HIGH_WATER // 1024} kB)"
+                ),
                 f"{back.frames - back.held - back.made:,}",
                 "",
             ),

@@ -509,7 +509,6 @@ class SessionRuntime:
         return task
 
 
-
 def _check_collections(queries: Sequence[LiveQuery]) -> None:
     # Texts as in Meteor 3.0.4 (`ddp-server/livedata_server.js`).
     seen: set[str] = set()

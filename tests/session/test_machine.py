@@ -689,7 +689,9 @@ class Interleavings(RuleBasedStateMachine):
             assert set(results) == over
             written = over - {each.id for each in self.writing}
             # What is written during a rerun is told with the data of it.
-            assert set(updated) == written or (self.rerunning is not None and set(updated) < written)
+            assert set(updated) == written or (
+                self.rerunning is not None and set(updated) < written
+            )
 
     @invariant()
     def what_settled_is_ready_or_over(self):
