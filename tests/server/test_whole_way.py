@@ -466,6 +466,11 @@ class World:
             await self.flow()
 
     def check(self) -> None:
+        # Those too whose clients have vanished without a word, and began anew.
+        outboxes = [each.machine.outbox for each in self.server._clients]
+        assert self.server.traffic.blocked == sum(
+            each.blocked and not each._absent for each in outboxes
+        )
         for client in self.clients:
             assert not client.waits
             assert set(client.subs) <= client.ready
@@ -498,7 +503,7 @@ ACTIONS = (
     seed=st.integers(0, 2**32),
     numbers=st.lists(st.integers(0, 2**16), min_size=40, max_size=120),
 )
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 def test_once_quiet_every_client_holds_what_it_is_to_be_shown(flavour, seed, numbers):
     note(f"{flavour} {seed}")
 
