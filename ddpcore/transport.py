@@ -17,9 +17,10 @@ from ddpcore.wire.frame import Frame
 
 __all__ = ["HEADERS", "HIGH_WATER", "MemoryTransport", "Receiver", "Transport", "visible_headers"]
 
-HIGH_WATER = 256 * 1024
-"""Bytes that may wait in a transport. The network of a healthy client takes as much in a moment;
-a thousand clients that take nothing hold 256 MB."""
+HIGH_WATER = 64 * 1024
+"""Bytes that may wait in a transport. It is enough to have something at hand whenever the network
+takes more. What waits here can no longer be put together: a client that begins to read again gets
+all of it first; and a thousand clients that take nothing hold 64 MB."""
 
 HEADERS = frozenset(
     {

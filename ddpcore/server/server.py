@@ -77,7 +77,7 @@ class Server:
             documents do not count: of each document just the latest is kept.
         max_queue: Messages of one client that may wait for their turn (100); beyond, its socket
             is not read, so a flood stays with who makes it.
-        high_water: Bytes that may wait to be taken by one client's network (262,144). Beyond, the
+        high_water: Bytes that may wait to be taken by one client's network (65,536). Beyond, the
             changes of documents that a client has not been told are put together to one for each.
         stuck_timeout: Seconds that a client may take nothing of what waits for it (60); then its
             socket is closed with code 1008. 0: for ever.

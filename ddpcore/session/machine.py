@@ -45,7 +45,7 @@ NORMAL_CLOSURE = (1000, "Normal closure")
 TOO_SLOW = 1008
 """With this code a client is left that does not take what it is sent ("policy violation")."""
 
-MOST_WAITING = 16
+MOST_WAITING = 64
 """How many times the high-water mark of answers may wait for one client: 4 MB by default."""
 
 
