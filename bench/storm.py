@@ -1,4 +1,4 @@
-"""Clients subscribe at once, all to the same documents; what those notice who are there."""
+"""Connected clients subscribe at once to the same documents; what those notice who are there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] = ()) -> None:
                 for connection in group.connections:
                     connection.take = until_ready
                     connection.write(message)
-                load.run(lambda: group.whole == chosen.clients)  # noqa: B023
+                load.run(lambda group=group: group.whole == chosen.clients)
                 ended, spent = time.monotonic(), served.cpu - cpu
                 load.control()("hush", PULSE)
                 seen = healthy.stop()

@@ -17,6 +17,8 @@ SETTLE = 1.0
 ANSWER = 2
 """Frames that answer a call: `result` and `updated`."""
 
+IN_BUFFER = f"of these in the server's buffer for its socket (`high_water`, {HIGH_WATER >> 10} kB)"
+
 
 @dataclass
 class Watched:
@@ -102,14 +104,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         [
             ("frames that it gets", f"{back.frames:,}", ""),
             ("of these in the kernel before", f"{back.held:,}", ""),
-            (
-                (
-                    f"of these in the server's buffer for its socket before (`high_water`, "
-                    f"{HIGH_WATER // 1024} kB)"
-                ),
-                f"{back.frames - back.held - back.made:,}",
-                "",
-            ),
+            (f"{IN_BUFFER} before", f"{back.frames - back.held - back.made:,}", ""),
             ("of these made since, until it is equal", f"{back.made:,}", f"≤ {chosen.documents:,}"),
             ("its documents are the others'", "yes" if back.equal else "NO", "yes"),
             ("closed by the server", "yes" if back.closed else "no", ""),

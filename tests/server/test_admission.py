@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+from itertools import pairwise
 
 from ddpcore.server.admission import A_TURN, Admission
 from ddpcore.testing import turns
@@ -35,7 +35,7 @@ async def test_so_many_begin_in_a_turn_in_the_order_in_which_they_came():
         await asyncio.sleep(0)
         counts.append(len(begun))
     assert begun == list(range(5 * A_TURN))
-    assert max(after - before for before, after in itertools.pairwise(counts)) <= A_TURN
+    assert max(after - before for before, after in pairwise(counts)) <= A_TURN
 
 
 async def test_who_comes_later_waits_behind_those_in_line():

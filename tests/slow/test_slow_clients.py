@@ -163,28 +163,30 @@ async def test_one_that_does_not_read_gets_each_document_once_and_others_notice_
 @pytest.mark.parametrize("kind", WEBSOCKETS)
 async def test_what_updated_promises_came_before_it(kind, request):
     tls = request.getfixturevalue("tls") if kind == TLS else None
-    async with library(kind, tls) as (made, _, address):
-        async with slow_client(address, kind, tls and tls[1]) as slow:
-            await slow.sub("books")
-            await slow.send(msg="method", id="w", method="write", params=["b3", "written"])
-            slow.socket.stop()
-            version = await until_blocked(made)
-            made.waiting.release()
-            while made.books["b3"]["version"] != "written":
-                await asyncio.sleep(0)
-            written = dict(made.books)
-            seen = {}
+    async with (
+        library(kind, tls) as (made, _, address),
+        slow_client(address, kind, tls and tls[1]) as slow,
+    ):
+        await slow.sub("books")
+        await slow.send(msg="method", id="w", method="write", params=["b3", "written"])
+        slow.socket.stop()
+        version = await until_blocked(made)
+        made.waiting.release()
+        while made.books["b3"]["version"] != "written":
+            await asyncio.sleep(0)
+        written = dict(made.books)
+        seen = {}
 
-            def watch(message):
-                if message["msg"] == "updated":
-                    seen.update({id: dict(each) for id, each in slow.docs("books").items()})
+        def watch(message):
+            if message["msg"] == "updated":
+                seen.update({id: dict(each) for id, each in slow.docs("books").items()})
 
-            take = slow._take
-            slow._take = lambda message: (watch(message), take(message))
-            slow.socket.go_on()
-            await slow.message(msg="updated", methods=["w"])
-            assert seen["b3"] == written["b3"]
-            assert version
+        take = slow._take
+        slow._take = lambda message: (watch(message), take(message))
+        slow.socket.go_on()
+        await slow.message(msg="updated", methods=["w"])
+        assert seen["b3"] == written["b3"]
+        assert version
 
 
 @pytest.mark.parametrize("kind", WEBSOCKETS)
@@ -218,32 +220,36 @@ async def test_one_that_never_reads_again_is_cut_off(kind, request, monkeypatch)
     monkeypatch.setattr("ddpcore_tornado.connection.CLOSE_PATIENCE", 0.0)
     tls = request.getfixturevalue("tls") if kind == TLS else None
     clock = FakeClock()
-    async with library(kind, tls, clock=clock, stuck_timeout=60.0) as (made, near, address):
-        async with slow_client(address, kind, tls and tls[1]) as slow, connect(near) as other:
-            await slow.sub("books")
-            slow.socket.stop()
-            await until_blocked(made)
-            [transport] = [
-                each.transport
-                for each in made.server.sessions.values()
-                if each.machine.outbox.blocked
-            ]
-            await clock.advance(60.0)
-            await transport.wait_closed()
-            assert await other.call("echo", 1) == 1
+    async with (
+        library(kind, tls, clock=clock, stuck_timeout=60.0) as (made, near, address),
+        slow_client(address, kind, tls and tls[1]) as slow,
+        connect(near) as other,
+    ):
+        await slow.sub("books")
+        slow.socket.stop()
+        await until_blocked(made)
+        [transport] = [
+            each.transport for each in made.server.sessions.values() if each.machine.outbox.blocked
+        ]
+        await clock.advance(60.0)
+        await transport.wait_closed()
+        assert await other.call("echo", 1) == 1
 
 
 @pytest.mark.parametrize("kind", HTTP)
 async def test_one_that_asks_no_more_over_http_is_given_up(kind):
     clock = FakeClock()
-    async with library(kind, None, clock=clock, stuck_timeout=60.0) as (made, near, address):
-        async with slow_client(address, kind) as slow, connect(near) as other:
-            await slow.sub("books")
-            await other.sub("books")
-            slow.socket.stop()
-            version = await until_blocked(made)
-            await clock.advance(60.0)
-            assert len(made.server.sessions) == 1
-            assert made.server.traffic.blocked == 0
-            await made.round(version)
-            await other.shows("books", made.books)
+    async with (
+        library(kind, None, clock=clock, stuck_timeout=60.0) as (made, near, address),
+        slow_client(address, kind) as slow,
+        connect(near) as other,
+    ):
+        await slow.sub("books")
+        await other.sub("books")
+        slow.socket.stop()
+        version = await until_blocked(made)
+        await clock.advance(60.0)
+        assert len(made.server.sessions) == 1
+        assert made.server.traffic.blocked == 0
+        await made.round(version)
+        await other.shows("books", made.books)
