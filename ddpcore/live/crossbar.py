@@ -48,7 +48,7 @@ milliseconds."""
 MOST_WORK_WITHIN = 20_000
 """The same in the middle of a transaction, which is rather not shown in two halves."""
 
-EVENT_WORK = 100
+EVENT_WORK = 50
 """What an event costs beside the steps it makes, in the same measure: some forty microseconds."""
 
 MOST_LOOKED_AT = 2_000
