@@ -338,3 +338,30 @@ def test_a_part_that_follows_tells_nothing_that_does_not_show():
         before, result["1"] = result.get("1"), Document.of("c", "1", fields)
         part.take(Step(before, result["1"]))
     assert len(outbox.take()) == 1
+
+
+def test_a_part_that_follows_puts_off_what_a_slow_client_is_to_be_told():
+    outbox = Outbox(lambda: None)
+    part, result = MergeBox(outbox).live_part(), {"1": Document.of("c", "1", {"a": 1})}
+    part.take(Step(None, result["1"]))
+    part.follow(result)
+    outbox.block()
+    for value in (2, 3):
+        before, result["1"] = result["1"], Document.of("c", "1", {"a": value})
+        part.take(Step(before, result["1"]))
+    outbox.drain()
+    assert [json.loads(frame.data)["fields"] for frame in outbox.take()] == [{"a": 1}, {"a": 3}]
+
+
+def test_a_part_that_follows_wakes_the_outbox_once():
+    wakes = []
+    outbox = Outbox(lambda: wakes.append(len(outbox.frames)))
+    part, result = MergeBox(outbox).live_part(), {"1": Document.of("c", "1", {"a": 1})}
+    part.take(Step(None, result["1"]))
+    part.follow(result)
+    outbox.take()
+    for value in (2, 3):
+        before, result["1"] = result["1"], Document.of("c", "1", {"a": value})
+        part.take(Step(before, result["1"]))
+    assert wakes == [1, 1]
+    assert len(outbox.take()) == 2
