@@ -62,9 +62,6 @@ class Options:
 class Server:
     """What clients can call and subscribe to.
 
-    Attributes:
-        traffic: What was sent to its clients, in numbers.
-
     Args:
         heartbeat_interval: Seconds between pings of a silent client; 0: never (Meteor's 15).
         heartbeat_timeout: Seconds a client may take to answer one (Meteor's 15).
@@ -89,6 +86,9 @@ class Server:
             of the server's own.
         clock: The time, for heartbeats and other deadlines; by default the event loop's.
         plugins: Plugins for this server alone, beside the installed ones.
+
+    Attributes:
+        traffic: What was sent to its clients, in numbers.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """The merge box: what one client has, put together from all its subscriptions.
 
 Each subscription contributes a `Part`. Nearly every document has one contributor, and then the
-merge box keeps nothing of its own about it: the part's entry is the client's version. Only
+merge box keeps nothing of its own about it: the part's entry is the client's version, or not even
+that is kept, where one live query is all there is of a collection (`LivePart`). Only
 documents with several contributors get a `_Merged` record with Meteor's field precedence: who
 contributed a field first is seen until it takes the field back (Meteor 3.0.4,
 `ddp-server/livedata_server.js`, SessionDocumentView).
@@ -279,15 +280,7 @@ class MergeBox:
 
     def apply(self, part: Part, step: Step) -> None:
         """Let `part` take a live query's `step`; send what the client must know, if anything."""
-        collection = step.document.collection
-        view = self._views.get(collection) or self._open(collection)
-        is_new = part not in view.parts
-        if is_new:
-            _hold(view)
-        told = view.apply(part, step)
-        if is_new:
-            self._entered(view, part)
-        self._tell(view, told)
+        self._take(part, step, said=False)
 
     def live_part(self) -> LivePart:
         """A part for a live query."""
@@ -299,12 +292,15 @@ class MergeBox:
         Raises:
             ddpcore.DDPError: The part never added what it changes or removes, and must have.
         """
+        self._take(part, step, said=True)
+
+    def _take(self, part: Part, step: Step, *, said: bool) -> None:
         collection = step.document.collection
         view = self._views.get(collection) or self._open(collection)
         is_new = part not in view.parts
         if is_new:
             _hold(view)
-        told = view.say(part, step)
+        told = view.say(part, step) if said else view.apply(part, step)
         if is_new:
             self._entered(view, part)
         self._tell(view, told)
