@@ -77,6 +77,7 @@ class Flusher:
                     session.machine.taken()
             except Exception:
                 logger.exception("A client could not be sent what waits for it")
+                session.fail()
             if not outbox.flowing and outbox.pending:
                 self.add(session)
             if cost >= TURN:

@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ddpcore.clock import Timer
@@ -153,6 +154,14 @@ class SessionRuntime:
         """The client is gone, for now or for good."""
         self.machine.lost(self._clock.time())
         self._set_timer()
+
+    def fail(self) -> None:
+        """What was taken for the client may not have left: it must come back to be given it."""
+        transport = self.transport
+        transport.receiver = None
+        self.lost()
+        with suppress(Exception):  # it may be the transport itself that is broken
+            transport.close(1011, "Internal error")
 
     def blocked(self) -> None:
         """The client does not take what it is sent."""

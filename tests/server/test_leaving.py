@@ -14,6 +14,7 @@ from ddpcore import Document, LiveQuery, Server
 from ddpcore.live import observer as observer_module
 from ddpcore.server import flusher
 from ddpcore.server.eager import begin
+from ddpcore.session.machine import State
 from ddpcore.testing import RecordingTransport
 from ddpcore.wire.frame import Frame
 
@@ -277,6 +278,11 @@ async def test_a_transport_that_fails_costs_nobody_else_anything(expect_log):
         broken.receiver.receive('{"msg":"sub","id":"1","name":"rows"}')
         await healthy.ready(healthy.sub("rows"))
         assert len(healthy.kinds("added")) == 2
+        # It may have missed something, so it is to come back for it.
+        [session] = [each for each in server.sessions.values() if each.transport is broken]
+        assert session.machine.state is State.DETACHED
+        assert broken.receiver is None
+        assert broken.closed == (1011, "Internal error")
 
 
 async def test_many_clients_are_flushed_in_several_turns(monkeypatch):
