@@ -282,7 +282,7 @@ class RowObserver(Observer[T], Generic[T]):
         if self._stopped:
             return
         if self._synchronising:
-            self._waiting.append((self.change, change))
+            self._put_off(self.change, change)
             return
         shown = self._shown(change.seen)
         if shown:
@@ -306,6 +306,13 @@ class RowObserver(Observer[T], Generic[T]):
         else:
             self._take(change.key, step)
 
+    def _put_off(self, take: Callable[[Any], None], change: RowChange | LinkChange) -> None:
+        """Take a change when the answer is there: it may tell what was before that."""
+        self._waiting.append((take, change))
+        # Rows that were read anew come late: after the event that made the observer ask.
+        if self.behind is not None and change.number < self.behind:
+            self.behind = change.number
+
     def _keys_differ_from(self, seen: int | Reading) -> bool:
         return any(keys.differs_from(seen) for keys in self._related)
 
@@ -314,7 +321,7 @@ class RowObserver(Observer[T], Generic[T]):
         if self._stopped:
             return
         if self._synchronising:
-            self._waiting.append((self._unsure, change))
+            self._put_off(self._unsure, change)
         elif not self._shown(change.seen):
             self.missed(change.number)
 
@@ -361,7 +368,7 @@ class MatchedObserver(RowObserver[Document]):
         if self._stopped:
             return
         if self._synchronising:
-            self._waiting.append((self.linked, change))
+            self._put_off(self.linked, change)
             return
         held = self.items.get(change.key)
         shown = self._shown(change.seen)

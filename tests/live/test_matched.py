@@ -176,6 +176,31 @@ async def test_an_observer_freed_by_another_watcher_asks_nothing():
         await world.check_empty()
 
 
+async def test_a_fence_waits_for_a_row_read_anew_behind_a_later_gap():
+    """The result is asked for because of the gap, and is still to show the row of before."""
+    async with World("xids") as world:
+        database = world.database
+        database.now("two", "0")
+        await world.watch("two")
+        database.prompt = False
+        database.now("two", "0")
+        await turns(30)
+        [reading] = database.questions
+        database.now("two", "0")
+        fence = asyncio.ensure_future(world.fence())
+        await turns()
+        world.bus.lose(None, 0)
+        await turns(30)
+        reading.answer()
+        await turns(30)
+        [reading] = [each for each in database.questions if each.what == "read two"]
+        reading.answer()
+        await turns(30)
+        assert not fence.done()
+        await world.quiet()
+        await fence
+
+
 async def test_what_cannot_be_decided_after_an_answer_is_asked_again():
     """An observer that asks again while it takes what had waited stays known to be asking."""
     async with World() as world:
