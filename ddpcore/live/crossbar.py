@@ -33,7 +33,7 @@ from ddpcore.live.observer import FAILURES, ObserveHandle, Observer, was_cancell
 from ddpcore.live.polled import PolledObserver
 from ddpcore.live.predicate import Undecided
 from ddpcore.live.query import KeyQuery, LiveQuery, MatchedQuery, Table
-from ddpcore.live.watched import Rows, WatchedTable
+from ddpcore.live.watched import Rows, Wanted, WatchedTable
 
 __all__ = ["Crossbar"]
 
@@ -190,7 +190,9 @@ class Crossbar:
     def _related(self, query: KeyQuery, dependent: RowObserver[Any]) -> KeyObserver:
         observer = self._observers.get(query.key)
         if observer is None:
-            observer = KeyObserver(self, query, self._table(query.table).index, self._related)
+            table = self._table(query.table)
+            observer = KeyObserver(self, query, table.index, self._related)
+            table.keys[observer] = None
             self._begin(observer)
         assert isinstance(observer, KeyObserver)
         observer.dependents[dependent] = None
@@ -237,6 +239,8 @@ class Crossbar:
         observer.stop()
         if isinstance(observer, RowObserver):
             self._forget_links(observer)  # first: the sets of keys may be the last of its table
+            if isinstance(observer, KeyObserver):
+                self._tables[observer.query.table.topic].keys.pop(observer, None)
             for keys in observer.related:
                 keys.dependents.pop(observer, None)
                 self._discard_unwatched(keys)
@@ -367,14 +371,20 @@ class Crossbar:
             if number == self.number or time.monotonic() > latest:
                 return
 
-    async def _read_rows(self, events: Iterable[Event]) -> dict[str, Rows | None]:
+    async def _read_rows(self, events: Sequence[Event]) -> dict[str, Rows | None]:
         """Read what the events do not tell: topic → rows, None if they cannot be had."""
-        wanted: dict[str, dict[str, int]] = {}
+        last: dict[tuple[str, str], int] = {}
         for place, (number, event) in enumerate(events):
             if place % MOST_LOOKED_AT == MOST_LOOKED_AT - 1:
                 await self._turn()
             if isinstance(event, Change) and event.key is not None and not self._told(event):
-                wanted.setdefault(event.topic, {})[event.key] = number
+                last[event.topic, event.key] = number
+        wanted: dict[str, dict[str, Wanted]] = {}
+        for _, event in events if last else ():
+            if isinstance(event, Change) and event.key is not None:
+                number = last.pop((event.topic, event.key), 0)
+                if number:  # else it is told, or was wanted for an earlier event already
+                    wanted.setdefault(event.topic, {})[event.key] = Wanted(number, event.xid)
         found = await asyncio.gather(
             *(self._read(self._tables[topic], keys) for topic, keys in wanted.items())
         )
@@ -402,7 +412,7 @@ class Crossbar:
             return False
         return True
 
-    async def _read(self, table: WatchedTable, keys: dict[str, int]) -> Rows | None:
+    async def _read(self, table: WatchedTable, keys: dict[str, Wanted]) -> Rows | None:
         began = self.tick()
         try:
             found = await asyncio.wait_for(table.table.read(keys), READ_PATIENCE)
@@ -456,6 +466,9 @@ class Crossbar:
         table = self._tables.get(change.topic)
         if table is None:
             return
+        if keys and isinstance(change.seen, Reading):
+            for each in list(table.keys):
+                each.skipped(change)
         try:
             concerned = table.index.concerned(change.key, change.row)
         except Undecided:  # an index that came while the rows were read

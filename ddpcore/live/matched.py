@@ -49,10 +49,12 @@ class RowChange:
         key: The row's.
         row: Its values; None: it is gone.
         seen: As of when: the number of the writing transaction, or when it was read.
+        since: If it was read: the first transaction of which it may be the result, if that is
+            known. What the row was like between that and the reading is not told.
         is_new: Whether it has just been made: nothing can refer to it yet.
     """
 
-    __slots__ = ("_made", "_steps", "is_new", "key", "number", "row", "seen", "topic")
+    __slots__ = ("_made", "_steps", "is_new", "key", "number", "row", "seen", "since", "topic")
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class RowChange:
         row: Row | None,
         seen: int | Reading,
         *,
+        since: int | None = None,
         is_new: bool = False,
     ) -> None:
         self.number = number
@@ -69,6 +72,7 @@ class RowChange:
         self.key = key
         self.row = row
         self.seen = seen
+        self.since = since
         self.is_new = is_new
         self._made: dict[Hashable, Any] = {}
         self._steps: dict[tuple[int, int], Step] = {}
@@ -204,10 +208,8 @@ class RowObserver(Observer[T], Generic[T]):
         """Something is not known any more: ask for the whole result."""
         if self._stopped:
             return
-        if self._missed is None:
-            self._missed = number
-        if self.behind is None:
-            self.behind = number
+        self._missed = number if self._missed is None else min(self._missed, number)
+        self.behind = number if self.behind is None else min(self.behind, number)
         if not self._synchronising:
             self._synchronising = True
             self._index.enter(self, None, self.items)
@@ -337,6 +339,15 @@ class RowObserver(Observer[T], Generic[T]):
             return True
         return False if mine.ended <= seen.began else None
 
+    def may_rest_between(self, since: int | None, reading: Reading) -> bool:
+        """Whether the result may be newer than `since` began, and older than `reading`."""
+        mine = self._read
+        if mine is None or self._synchronising:
+            return True
+        if since is not None and mine.snapshot is not None and not mine.snapshot.sees(since):
+            return False
+        return self._shown(reading) is not True
+
     def _item(self, change: RowChange, row: Row) -> Any:
         return self.query.item(change.key, row)
 
@@ -464,6 +475,16 @@ class KeyObserver(RowObserver[Hashable]):
         self._at = change.number
         super().change(change)
 
+    def skipped(self, change: RowChange) -> None:
+        """A row was read, and may have had its key in the set for a while, or not.
+
+        Who depends on the set may have asked at that time, and is not told if it is as before.
+        """
+        assert isinstance(change.seen, Reading)
+        for dependent in list(self.dependents):
+            if dependent.may_rest_between(change.since, change.seen):
+                dependent.missed(change.number)
+
     def step(self, before: Hashable | None, after: Hashable | None) -> Any:
         """The step, if there is a difference."""
         return KeyStep(before, after) if before != after else None
@@ -477,5 +498,7 @@ class KeyObserver(RowObserver[Hashable]):
         if step.after is not None:
             self._keys[step.after] = self._keys.get(step.after, 0) + 1
         super().take(key, step)
+        # An answer stands for all events that it was waited for.
+        number = self._at if self.behind is None else self.behind
         for dependent in list(self.dependents):
-            dependent.missed(self._at)
+            dependent.missed(number)

@@ -7,19 +7,33 @@ from typing import Any, NamedTuple
 
 from ddpcore.bus import BusEvent, Change, Op
 from ddpcore.live.index import RowIndex
-from ddpcore.live.matched import LinkChange, MatchedObserver, Reading, RowChange, RowObserver
+from ddpcore.live.matched import (
+    KeyObserver,
+    LinkChange,
+    MatchedObserver,
+    Reading,
+    RowChange,
+    RowObserver,
+)
 from ddpcore.live.predicate import Row
 from ddpcore.live.query import Link, Table
 from ddpcore.live.snapshot import Found
 
-__all__ = ["Rows", "WatchedTable"]
+__all__ = ["Rows", "Wanted", "WatchedTable"]
+
+
+class Wanted(NamedTuple):
+    """Events of a row that do not tell it: the last one's number, the first one's transaction."""
+
+    number: int
+    since: int | None
 
 
 class Rows(NamedTuple):
-    """Rows that were read: for which events (key → the last one's number), and what there was."""
+    """Rows that were read: when, for which events, and what there was."""
 
     reading: Reading
-    keys: dict[str, int]
+    keys: dict[str, Wanted]
     found: Found[Row]
 
 
@@ -30,6 +44,7 @@ class WatchedTable:
         self.table = table
         self.index: RowIndex[RowObserver[Any]] = RowIndex()
         self.readings: list[Rows] = []
+        self.keys: dict[KeyObserver, None] = {}
         self.links: dict[Link, dict[MatchedObserver, None]] = {}
         self._xid = 0
         self._touched: set[str] = set()
@@ -72,9 +87,11 @@ class WatchedTable:
         self._forget_readings(event.xid)
         if rows is not None and key in rows.keys:
             # What was read is as new as the last of these events.
-            if number < rows.keys[key]:
+            wanted = rows.keys[key]
+            if number < wanted.number:
                 return None
-            return RowChange(number, event.topic, key, rows.found.get(key), rows.reading)
+            row = rows.found.get(key)
+            return RowChange(number, event.topic, key, row, rows.reading, since=wanted.since)
         xid = event.xid
         if self.was_read(xid, key):
             return None

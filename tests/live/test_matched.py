@@ -176,6 +176,26 @@ async def test_an_observer_freed_by_another_watcher_asks_nothing():
         await world.check_empty()
 
 
+@pytest.mark.parametrize("flavour", ["snapshots", "xids", "keys"])
+@pytest.mark.parametrize("last", [None, 0])
+async def test_who_asked_between_two_states_of_a_related_row_that_is_read(flavour, last):
+    """Of the related row only the last state is read, and the set of keys is as it was."""
+    mine = ("within", ("equals", "owner", frozenset({1})), True)
+    async with World(flavour) as world:
+        database = world.database
+        database.now("one", "1", owner=0)
+        database.now("two", "1", ref=1)
+        await world.watch("two", mine, fields=("version",))
+        world.bus.prompt = False
+        database.now("one", "1", owner=1, lacks=None)
+        between = await world.watch("two", mine, fields=("owner",))
+        assert between.keys == {"1"}
+        database.now("one", "1", owner=last, lacks=None)
+        await world.quiet()
+        world.check()
+        world.check_equal()
+
+
 async def test_a_fence_waits_for_a_row_read_anew_behind_a_later_gap():
     """The result is asked for because of the gap, and is still to show the row of before."""
     async with World("xids") as world:
