@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -41,6 +42,7 @@ class Connection(asyncio.Protocol, Transport):
 
     Attributes:
         early: What has been read behind the handshake already.
+        socket: Where all that is sent goes, if it goes nowhere else.
     """
 
     gathers = True
@@ -62,6 +64,7 @@ class Connection(asyncio.Protocol, Transport):
         self._wrap = framing.wrap
         self._reader = framing.reader(max_message_size)
         self._opening, self.early = opening, b""
+        self.socket: socket.socket | None = None
         self._wire: asyncio.Transport
         # Until the closing starts, from whichever side.
         self._open = True
@@ -195,8 +198,19 @@ class Connection(asyncio.Protocol, Transport):
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Send `frames`, in one write."""
-        if self._open and frames:
-            self._wire.write(self._wrap(frames))
+        if not self._open or not frames:
+            return
+        data = self._wrap(frames)
+        # Straight to the socket where nothing waits: a tenth of what a change costs is saved.
+        if self.socket is not None and not self._wire.get_write_buffer_size():
+            try:
+                sent = self.socket.send(data)
+            except OSError:
+                sent = 0  # that it is full, or broken: the wire will see, and say so
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._wire.write(data)
 
     def pause_reading(self) -> None:
         """Bring no more messages, not even of what has been read."""

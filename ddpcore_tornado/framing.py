@@ -36,7 +36,7 @@ class Framing:
     def wrap(self, frames: Sequence[Frame]) -> bytes:
         """The bytes that bring `frames` to a client."""
         # What goes to one client goes to the next as well, mostly, and is the same to the byte.
-        if frames != self._frames:
+        if frames is not self._frames and frames != self._frames:
             self._wrapped = self.join(frames)
             self._frames = frames
         return self._wrapped

@@ -133,7 +133,7 @@ class RawWebSocket(RequestHandler):
             # The stream lets go of its socket by closing it: it is left with one copy of two.
             taken = stream.socket.dup()
             stream.close()
-            connection.early = early
+            connection.early, connection.socket = early, taken
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
         else:
             StreamTransport(stream, connection, read)

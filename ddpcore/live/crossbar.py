@@ -29,7 +29,14 @@ from ddpcore.live.matched import (
     RowChange,
     RowObserver,
 )
-from ddpcore.live.observer import FAILURES, ObserveHandle, Observer, was_cancelled
+from ddpcore.live.observer import (
+    FAILURES,
+    ObserveHandle,
+    Observer,
+    Telling,
+    Watcher,
+    was_cancelled,
+)
 from ddpcore.live.polled import PolledObserver
 from ddpcore.live.predicate import Undecided
 from ddpcore.live.query import KeyQuery, LiveQuery, MatchedQuery, Table
@@ -77,6 +84,7 @@ class Crossbar:
 
     Attributes:
         number: How many events have come.
+        telling: While changes are dealt with: the steps that are yet to be passed on.
         work: How many steps have been handed to watchers since the loop had its turn.
     """
 
@@ -86,6 +94,7 @@ class Crossbar:
         self.bus = bus
         self.number = 0
         self.work = 0
+        self.telling: Telling | None = None
         self._on_gap = on_gap
         self._patience = patience
         self._observers: dict[Hashable, Observer[Any]] = {}
@@ -114,8 +123,10 @@ class Crossbar:
 
     # Watching
 
-    async def observe(self, wanted: Sequence[tuple[LiveQuery, Take]]) -> list[ObserveHandle]:
-        """Watch queries: each `take` gets the current result, then every step, in order.
+    async def observe(
+        self, wanted: Sequence[tuple[LiveQuery, Watcher | Take]]
+    ) -> list[ObserveHandle]:
+        """Watch queries: each watcher gets the current result, then every step, in order.
 
         The first of equal queries asks the database; the others share its observer. What was
         committed before the call is in the result, also in a shared one, which catches up first.
@@ -135,8 +146,8 @@ class Crossbar:
             if shared:
                 await self._current(shared)
             await self._admit(sum(len(observer.items) for observer in observers))
-            for observer, (_, take) in zip(observers, wanted, strict=True):
-                handles.append(observer.watch(take))
+            for observer, (_, watcher) in zip(observers, wanted, strict=True):
+                handles.append(observer.watch(watcher))
             for handle in handles:
                 for step in handle.observer.first():
                     handle.take(step)
@@ -330,12 +341,14 @@ class Crossbar:
                 rows = await self._read_rows(events)
                 # What is read is as new as the last event: none is dealt with before all are.
                 self._since = self._at if rows else None
+                self.telling = Telling()
                 for transaction in transactions(events):
                     self._at = self._number(transaction[0].number)
                     await self._deal_with(transaction, rows)
                     if self.work >= MOST_WORK:
                         self.settle()
                         await self._turn()
+                self._tell()
                 self._at = None
                 self.settle()
                 await self._turn()
@@ -346,6 +359,7 @@ class Crossbar:
             for table in list(self._tables.values()):
                 table.missed(since)
         finally:
+            self._tell()
             self._at = None
             self._pump = None
             if self._queue and not self._stopped:
@@ -355,7 +369,17 @@ class Crossbar:
     async def _turn(self) -> None:
         """Let the sockets have their turn."""
         self.work = 0
+        was_telling = self._tell()
         await asyncio.sleep(0)
+        if was_telling:
+            self.telling = Telling()
+
+    def _tell(self) -> bool:
+        """Pass on what was gathered, before anybody else runs; whether it was time to gather."""
+        telling, self.telling = self.telling, None
+        if telling is not None:
+            telling.now()
+        return telling is not None
 
     def _number(self, number: int) -> int:
         """Which event a fence waits for when it waits for this one's effects."""

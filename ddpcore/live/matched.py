@@ -357,6 +357,9 @@ class RowObserver(Observer[T], Generic[T]):
     def _take(self, key: str, step: Any) -> None:
         if step is None:
             return
+        self.turn_to()
+        if self._stopped:
+            return
         if step.after is None:
             self._index.drop(key, self)
         else:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from ddpcore.live.document import Document, Step
+from ddpcore.wire.frame import Frame
 
-__all__ = ["FAILURES", "ObserveHandle", "Observer", "Surroundings", "was_cancelled"]
+__all__ = [
+    "FAILURES",
+    "ObserveHandle",
+    "Observer",
+    "Surroundings",
+    "Telling",
+    "Watcher",
+    "was_cancelled",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +42,7 @@ class Surroundings(Protocol):
 
     number: int
     work: int
+    telling: Telling | None
 
     def tick(self) -> int:
         """The next of ever larger numbers: tells what was asked before what."""
@@ -50,23 +60,72 @@ class Surroundings(Protocol):
         """Read a row anew for this event: what was read may be older than what is known."""
 
 
+class Watcher(Protocol):
+    """Who takes the steps of an observer, in order, on the event loop."""
+
+    def take(self, step: Step) -> None:
+        """Take a step."""
+
+    def take_all(self, steps: Sequence[Step], frames: Sequence[Frame]) -> None:
+        """Take several, with their frames."""
+
+
+class Telling:
+    """Steps that an observer has taken and not passed on yet, while changes are dealt with.
+
+    What a turn brings for one query is passed on together. Before another observer takes a step
+    it is passed on, so that watchers see all steps in their order, and no result but this one is
+    ever ahead of what was told of it.
+    """
+
+    __slots__ = ("observer", "steps")
+
+    def __init__(self) -> None:
+        self.observer: Observer[Any] | None = None
+        self.steps: list[Any] = []
+
+    def of(self, observer: Observer[Any]) -> list[Any]:
+        """Where this observer's steps are gathered from now on."""
+        if self.observer is not observer:
+            self.now()
+            self.observer = observer
+        return self.steps
+
+    def now(self) -> None:
+        """Pass on what there is."""
+        observer, self.observer = self.observer, None
+        steps, self.steps = self.steps, []
+        if observer is not None and steps:
+            observer.tell(steps)
+
+
 class ObserveHandle:
     """One watcher of an observer; `take` gets each step, in order, on the event loop."""
 
-    __slots__ = ("observer", "take")
+    __slots__ = ("observer", "take", "take_all")
 
-    def __init__(self, observer: Observer[Any], take: Callable[[Any], None]) -> None:
+    def __init__(self, observer: Observer[Any], watcher: Watcher | Callable[[Any], None]) -> None:
         self.observer = observer
-        self.take = take
+        self.take: Callable[[Any], None]
+        self.take_all: Callable[[Sequence[Any], Sequence[Frame]], None]
+        if callable(watcher):
+            self.take, self.take_all = watcher, self._one_by_one
+        else:
+            self.take, self.take_all = watcher.take, watcher.take_all
+
+    def _one_by_one(self, steps: Sequence[Any], _frames: Sequence[Frame]) -> None:
+        for step in steps:
+            self.take(step)
 
     def leave(self) -> None:
         """Watch no longer. Idempotent."""
         self.observer.handles.pop(self, None)
         self.observer.crowd = None
-        self.take = _nothing  # it may be the turn of this watcher in a step that is being taken
+        # It may be the turn of this watcher in a step that is being taken.
+        self.take = self.take_all = _nothing
 
 
-def _nothing(_step: Any) -> None:
+def _nothing(_step: Any, _frames: Any = None) -> None:
     pass
 
 
@@ -139,25 +198,50 @@ class Observer(ABC, Generic[T]):
 
     def take(self, key: str, step: Any) -> None:
         """Take one step and pass it on to all who watch."""
+        gathered = self.turn_to()
         if step.after is None:
             self.items.pop(key, None)
         else:
             self.items[key] = step.after
         if self._firsts is not None:
             self._firsts.pop(key, None)
+        self.around.work += len(self.handles)
+        if gathered is None:
+            self.tell([step])
+        else:
+            gathered.append(step)
+
+    def turn_to(self) -> list[Any] | None:
+        """Let all other steps be passed on first; where this observer's are gathered, if they are.
+
+        Who is told may be the last watcher of this observer, and leave it.
+        """
+        telling = self.around.telling
+        return None if telling is None else telling.of(self)
+
+    def tell(self, steps: Sequence[Any]) -> None:
+        """Pass steps on that were taken."""
         crowd = self.crowd
         if crowd is None:
             crowd = self.crowd = tuple(self.handles)
-        self.around.work += len(crowd)
-        for handle in crowd:
-            try:
-                handle.take(step)
-            except Exception:
-                logger.exception("A watcher of %s failed", self.name)
+        if len(steps) == 1:
+            step = steps[0]
+            for handle in crowd:
+                try:
+                    handle.take(step)
+                except Exception:
+                    logger.exception("A watcher of %s failed", self.name)
+        elif crowd:
+            frames = [step.frame for step in steps if step.frame is not None]
+            for handle in crowd:
+                try:
+                    handle.take_all(steps, frames)
+                except Exception:
+                    logger.exception("A watcher of %s failed", self.name)
 
-    def watch(self, take: Callable[[Any], None]) -> ObserveHandle:
-        """Let `take` have each step from now on."""
-        handle = ObserveHandle(self, take)
+    def watch(self, watcher: Watcher | Callable[[Any], None]) -> ObserveHandle:
+        """Let `watcher` have each step from now on."""
+        handle = ObserveHandle(self, watcher)
         self.handles[handle] = None
         self.crowd = None
         return handle

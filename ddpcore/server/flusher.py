@@ -64,16 +64,17 @@ class Flusher:
         for session in sessions:
             done += 1
             outbox = session.machine.outbox
+            flowing = outbox.flowing
             try:
-                waited = not outbox.flowing
                 taken = outbox.take()
                 if not taken:
                     continue
                 frames += len(taken)
-                size += outbox.size
-                cost += max(outbox.size, LEAST)
+                its = outbox.size
+                size += its
+                cost += max(its, LEAST)
                 session.transport.send(taken)
-                if waited:
+                if not flowing:
                     session.machine.taken()
             except Exception:
                 logger.exception("A client could not be sent what waits for it")

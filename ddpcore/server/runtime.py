@@ -362,8 +362,7 @@ class SessionRuntime:
 
     async def _observe(self, subscription: Subscription, queries: list[LiveQuery]) -> None:
         parts = [self.machine.live_part(subscription) for _ in queries]
-        wanted = [(query, part.take) for query, part in zip(queries, parts, strict=True)]
-        handles = await self.server.crossbar.observe(wanted)
+        handles = await self.server.crossbar.observe(list(zip(queries, parts, strict=True)))
         if subscription.active:
             self._handles[subscription] = handles
             for part, handle in zip(parts, handles, strict=True):

@@ -13,7 +13,7 @@ unless the collection has another strategy than SERVER_MERGE, see `ddpcore.sessi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ddpcore.live.document import Document, Step
 from ddpcore.session.outbox import Outbox
@@ -26,6 +26,7 @@ from ddpcore.session.strategy import (
     held_by,
     server_merge,
 )
+from ddpcore.wire.frame import Frame
 
 __all__ = ["LivePart", "MergeBox", "Part"]
 
@@ -97,6 +98,19 @@ class LivePart(Part):
                 outbox.step(step)
         elif self._box is not None:
             self._box.apply(self, step)
+
+    def take_all(self, steps: Sequence[Step], frames: Sequence[Frame]) -> None:
+        """Take several steps, whose frames are these."""
+        outbox = self._outbox
+        if self._follows and outbox.flowing:
+            leaving = outbox.frames
+            wakes = frames and not leaving
+            leaving += frames
+            if wakes:
+                outbox.wake()
+        else:
+            for step in steps:
+                self.take(step)
 
     def follow(self, result: Mapping[str, Document]) -> None:
         """Keep nothing that is in `result`, if that is possible.

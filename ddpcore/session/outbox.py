@@ -48,13 +48,26 @@ class Traffic:
         slowed: How often a client began not to.
         put_together: Changes that such clients need not be told one by one.
         cut_off: Clients that were given up for it.
+        last: What a client was sent last, if it was several frames: the next may be sent the same.
+        last_size: Its bytes.
     """
 
-    __slots__ = ("blocked", "bytes", "cut_off", "frames", "put_together", "slowed")
+    __slots__ = (
+        "blocked",
+        "bytes",
+        "cut_off",
+        "frames",
+        "last",
+        "last_size",
+        "put_together",
+        "slowed",
+    )
 
     def __init__(self) -> None:
         self.frames = self.bytes = self.blocked = self.slowed = 0
         self.put_together = self.cut_off = 0
+        self.last: list[Frame] = []
+        self.last_size = 0
 
 
 class Outbox:
@@ -199,10 +212,15 @@ class Outbox:
             self.frames = []
             if len(frames) == 1:
                 size = len(frames[0].data)
+            elif frames == (traffic := self._traffic).last:
+                # One list for all who get the same: those who send it need not look into it.
+                frames, size = traffic.last, traffic.last_size
             else:
                 size = sum([len(frame.data) for frame in frames])
                 if size > SLICE:
                     frames, size = self._cut(frames)
+                else:
+                    traffic.last, traffic.last_size = frames, size
         elif self.blocked:
             return []
         else:

@@ -14,9 +14,15 @@ from memory_client import Client, running, turns
 
 from ddpcore import MeteorError, Server
 from ddpcore.server.eager import begin
+from ddpcore.testing import FakeClock
 from ddpcore.testing.transport import RecordingTransport
 
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
+
+
+def a_server(**options: Any) -> Server:
+    """One whose reads take no time, however busy the machine is."""
+    return Server(clock=FakeClock(), **options)
 
 
 class Reader(RecordingTransport):
@@ -73,7 +79,7 @@ def sub(id: str, name: str) -> dict[str, Any]:
 
 
 async def test_a_read_is_answered_with_one_write():
-    server = Server()
+    server = a_server()
 
     @server.method
     async def add(ctx, a, b):
@@ -95,6 +101,28 @@ async def test_a_read_is_answered_with_one_write():
         assert not server._handlers
 
 
+async def test_a_read_that_takes_long_is_answered_in_turns():
+    clock = FakeClock()
+    server = Server(clock=clock)
+    order = []
+
+    @server.method
+    async def work(ctx, number):
+        ctx.unblock()
+        order.append(number)
+        clock._now += 0.0015
+
+    async with running(server):
+        _, reader = reading(server)
+        await reader.read(CONNECT)
+        reader.sends.clear()
+        await reader.read(*(call(str(n), "work", n) for n in range(4)))
+        await turns()
+        assert order == [0, 1, 2, 3]
+        assert reader.sends[0] == 4  # of the first two, at once: a result and an `updated` each
+        assert sum(reader.sends) == 8
+
+
 @pytest.mark.parametrize(
     ("problem", "expected"),
     [
@@ -108,7 +136,7 @@ async def test_a_read_is_answered_with_one_write():
 )
 async def test_what_a_first_step_raises_ends_one_call(log_watch, problem, expected):
     log_watch.expect("ddpcore.server", "Exception in method", required=False)
-    server = Server()
+    server = a_server()
 
     @server.method
     async def fail(ctx):
@@ -130,7 +158,7 @@ async def test_what_a_first_step_raises_ends_one_call(log_watch, problem, expect
 
 
 async def test_timeouts_and_groups_and_done_futures_in_a_first_step():
-    server = Server()
+    server = a_server()
 
     @server.method
     async def work(ctx):
@@ -161,7 +189,7 @@ async def _fail() -> None:
 
 
 async def test_handlers_share_no_context_variables():
-    server = Server()
+    server = a_server()
     seen = []
 
     @server.method
@@ -183,7 +211,7 @@ async def test_handlers_share_no_context_variables():
 
 @pytest.mark.parametrize("waits", [False, True])
 async def test_another_user_within_a_read(waits):
-    server = Server()
+    server = a_server()
     stopped = []
 
     @server.publish("mine")
@@ -212,7 +240,7 @@ async def test_another_user_within_a_read(waits):
 
 
 async def test_unblock_and_close_within_a_read():
-    server = Server()
+    server = a_server()
     log = []
 
     @server.method
@@ -238,7 +266,7 @@ async def test_unblock_and_close_within_a_read():
 
 
 async def test_a_handler_that_stops_the_server_within_a_read():
-    server = Server()
+    server = a_server()
     stopping = []
 
     @server.method
@@ -255,7 +283,7 @@ async def test_a_handler_that_stops_the_server_within_a_read():
 
 
 async def test_thousands_of_calls_in_a_row_need_no_depth():
-    server = Server(max_queue=10**6)
+    server = a_server(max_queue=10**6)
     going = asyncio.Event()
 
     @server.method
@@ -363,7 +391,7 @@ async def test_a_loop_that_somebody_looks_at_keeps_being_looked_at():
 
 async def test_a_loop_in_debug_mode():
     asyncio.get_running_loop().set_debug(True)
-    server = Server()
+    server = a_server()
 
     @server.method
     async def add(ctx, a, b):

@@ -374,9 +374,12 @@ async def test_what_is_sent_at_once_leaves_at_once(house):
             peer, ear = await it.peer(path)
             writes, wire = [], ear.transport._wire
             write = wire.write
-            ear.transport._wire = type(
-                "Wire", (), {"write": writes.append, "is_closing": wire.is_closing}
-            )()
+            busy = {
+                "write": writes.append,
+                "is_closing": wire.is_closing,
+                "get_write_buffer_size": staticmethod(lambda: 1),
+            }
+            ear.transport._wire = type("Wire", (), busy)()
             ear.transport.send([Frame(b'{"a":1}'), Frame(b"{}")])
             ear.transport.send([])
             ear.transport._wire = wire
