@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ddpcore.session.outbox import Traffic
+from ddpcore.wire.frame import Frame
 
 if TYPE_CHECKING:
     from ddpcore.server.runtime import SessionRuntime
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 TURN = 1024 * 1024
 """Bytes that leave in one turn, of all clients: a millisecond or two of work."""
+
+BROKEN = "A client could not be sent what waits for it"
 
 LEAST = 1024
 """What a client counts at least: a send of few bytes costs as much as one of a thousand."""
@@ -34,11 +38,12 @@ class Flusher:
         traffic: Where it is counted.
     """
 
-    __slots__ = ("_traffic", "_waiting")
+    __slots__ = ("_leaving", "_traffic", "_waiting")
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
         self._waiting: list[SessionRuntime] = []
+        self._leaving: deque[tuple[SessionRuntime, list[Frame], bool]] = deque()
 
     def add(self, session: SessionRuntime) -> None:
         """Send what this one has, at the end of the turn."""
@@ -60,29 +65,43 @@ class Flusher:
 
     def _send(self, sessions: list[SessionRuntime]) -> list[SessionRuntime]:
         """Send a slice of each; those that are left over."""
-        frames = size = cost = done = 0
+        # First all are asked, then all is sent: what one of them costs is mostly memory that is
+        # not in the processor's caches, and each send drives out what is.
+        traffic, leaving = self._traffic, self._leaving
+        cost = done = 0
         for session in sessions:
             done += 1
             outbox = session.machine.outbox
             flowing = outbox.flowing
             try:
                 taken = outbox.take()
-                if not taken:
-                    continue
-                frames += len(taken)
-                its = outbox.size
-                size += its
-                cost += max(its, LEAST)
-                session.transport.send(taken)
-                if not flowing:
-                    session.machine.taken()
             except Exception:
-                logger.exception("A client could not be sent what waits for it")
+                logger.exception(BROKEN)
                 session.fail()
+                continue
+            if not taken:
+                continue
+            leaving.append((session, taken, not flowing))
+            size = traffic.last_size
+            traffic.frames += len(taken)
+            traffic.bytes += size
+            cost += max(size, LEAST)
             if not outbox.flowing and outbox.pending:
                 self.add(session)
             if cost >= TURN:
                 break
-        self._traffic.frames += frames
-        self._traffic.bytes += size
+        self.depart()
         return sessions[done:]
+
+    def depart(self) -> None:
+        """Send what has been taken. What this sets off may call it, too."""
+        leaving = self._leaving
+        while leaving:
+            session, taken, had_waited = leaving.popleft()
+            try:
+                session.transport.send(taken)
+                if had_waited:
+                    session.machine.taken()
+            except Exception:
+                logger.exception(BROKEN)
+                session.fail()

@@ -188,12 +188,13 @@ class SessionRuntime:
         self.transport.close(code, reason)
 
     def _flush_all(self) -> None:
+        self._flusher.depart()
         outbox, traffic = self.machine.outbox, self.server.traffic
         while outbox.pending:
             frames = outbox.take()
             self.transport.send(frames)
             traffic.frames += len(frames)
-            traffic.bytes += outbox.size
+            traffic.bytes += traffic.last_size
 
     def pause_reading(self) -> None:
         """Bring no more messages for now."""

@@ -90,9 +90,9 @@ class LivePart(Part):
             outbox = self._outbox
             if outbox.flowing:
                 if (frame := step.made or step.frame) is not None:
-                    frames = outbox.frames
-                    frames.append(frame)
-                    if len(frames) == 1:
+                    outbox.log.append(frame)
+                    outbox.fresh += 1
+                    if outbox.fresh == 1:
                         outbox.wake()
             else:
                 outbox.step(step)
@@ -103,10 +103,10 @@ class LivePart(Part):
         """Take several steps, whose frames are these."""
         outbox = self._outbox
         if self._follows and outbox.flowing:
-            leaving = outbox.frames
-            wakes = frames and not leaving
-            leaving += frames
-            if wakes:
+            outbox.log += frames
+            fresh = outbox.fresh
+            outbox.fresh = fresh + len(frames)
+            if not fresh and frames:
                 outbox.wake()
         else:
             for step in steps:

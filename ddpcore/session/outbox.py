@@ -31,6 +31,10 @@ SLICE = 64 * 1024
 REPLAY_BYTES = 1024 * 1024
 """Bytes of frames that are kept to be sent again: a megabyte is what a slow network may hold."""
 
+LARGE = 256
+"""Bytes of what is taken at once from which on they are counted against `REPLAY_BYTES`: what is
+smaller is bounded by the number of frames."""
+
 CONNECTED = ("connected", "")
 """What a `connected` frame is about; an old one is not sent again."""
 
@@ -81,12 +85,12 @@ class Outbox:
 
     Attributes:
         wake: See above.
-        flowing: Whether all that came before is in `frames` or has left: then a frame is sent by
-            being put there, and `wake` called if it is the first. Otherwise call `send`.
-        frames: What leaves next, in order.
+        flowing: Whether all that came before is in `log` or has left: then a frame is sent by
+            being put there, as the last of the `fresh` ones, and `wake` called if it is the first
+            of them. Otherwise call `send`.
+        log: The last frames that were sent, and behind them those that leave next.
+        fresh: How many leave next.
         blocked: Whether the client takes nothing at present.
-        sent: How many frames have left, as the client counts them.
-        size: Bytes of the frames that were taken last.
         held: How many frames wait that cannot be put together.
         waiting: Their bytes.
     """
@@ -94,9 +98,9 @@ class Outbox:
     __slots__ = (
         "_absent",
         "_crowd",
-        "_kept",
-        "_kept_before",
-        "_kept_bytes",
+        "_forgotten",
+        "_half",
+        "_large",
         "_order",
         "_over",
         "_places",
@@ -106,10 +110,9 @@ class Outbox:
         "_uncounted",
         "blocked",
         "flowing",
-        "frames",
+        "fresh",
         "held",
-        "sent",
-        "size",
+        "log",
         "waiting",
         "wake",
     )
@@ -125,9 +128,8 @@ class Outbox:
         self._crowd = crowd
         self.flowing = True
         self.blocked = False
-        self.frames: list[Frame] = []
-        self.sent = 0
-        self.size = 0
+        self.log: list[Frame] = []
+        self.fresh = 0
         self.held = 0
         self.waiting = 0
         self._traffic = traffic or Traffic()
@@ -139,19 +141,21 @@ class Outbox:
         self._order: OrderedDict[Place, Frame | Step] | None = None
         self._places = 0
         self._replay = replay
-        # The last frames sent, in two lists: `_replay` of them, unless they are too large.
-        self._kept_before: list[Frame] = []
-        self._kept: list[Frame] = []
-        self._kept_bytes = 0
+        # Of what was sent, the last `_replay` frames are in the log, unless they are too large, and
+        # perhaps as many before. How many were there and are not, where the second half begins,
+        # and how many bytes its large frames have.
+        self._forgotten = 0
+        self._half = 0
+        self._large = 0
 
     # In
 
     def send(self, frame: Frame) -> None:
         """Send `frame` after all that came before."""
         if self.flowing:
-            frames = self.frames
-            frames.append(frame)
-            if len(frames) == 1:
+            self.log.append(frame)
+            self.fresh += 1
+            if self.fresh == 1:
                 self.wake()
         elif not self._over:
             self._hold(frame)
@@ -203,42 +207,49 @@ class Outbox:
     @property
     def pending(self) -> bool:
         """Whether there is anything for `take` to give."""
-        return not self.blocked and bool(self.frames or self._rest or self._order)
+        return not self.blocked and bool(self.fresh or self._rest or self._order)
+
+    @property
+    def sent(self) -> int:
+        """How many frames have left, as the client counts them."""
+        return self._forgotten + len(self.log) - self.fresh
 
     def take(self) -> list[Frame]:
-        """What leaves now: a slice, or a single frame that is larger. It counts as sent."""
-        if self.flowing:
-            frames = self.frames
-            self.frames = []
-            if len(frames) == 1:
-                size = len(frames[0].data)
-            elif frames == (traffic := self._traffic).last:
-                # One list for all who get the same: those who send it need not look into it.
-                frames, size = traffic.last, traffic.last_size
-            else:
-                size = sum([len(frame.data) for frame in frames])
-                if size > SLICE:
-                    frames, size = self._cut(frames)
-                else:
-                    traffic.last, traffic.last_size = frames, size
-        elif self.blocked:
-            return []
-        else:
+        """What leaves now: a slice, or a single frame that is larger. It counts as sent.
+
+        Its bytes are `Traffic.last_size`.
+        """
+        traffic = self._traffic
+        log = self.log
+        if not self.flowing:
+            if self.blocked:
+                return []
             frames, size = self._slice()
-        self.size = size
-        counted = self._counted(frames) if self._uncounted else frames
-        self.sent += len(counted)
-        if self._replay:
-            kept = self._kept
-            kept += counted
-            self._kept_bytes += size
-            if len(kept) >= self._replay or self._kept_bytes > REPLAY_BYTES // 2:
-                self._forget()
+            log += self._counted(frames)
+        elif self._uncounted:
+            frames, size = self._cut()
+            log += self._counted(frames)
+        elif self.fresh == 1:
+            frames = log[-1:]
+            size = len(frames[0].data)
+        elif (frames := log[len(log) - self.fresh :]) == traffic.last:
+            # One list for all who get the same: those who send it need not look into it.
+            frames, size = traffic.last, traffic.last_size
+        else:
+            size = sum([len(frame.data) for frame in frames])
+            if size > SLICE:
+                frames, size = self._cut()
+                log += frames
+        self.fresh = 0
+        traffic.last, traffic.last_size = frames, size
+        if size > LARGE:
+            self._large += size
+        if len(log) - self._half >= self._replay or self._large > REPLAY_BYTES // 2:
+            self._forget()
         return frames
 
-    def _cut(self, frames: list[Frame]) -> tuple[list[Frame], int]:
-        self._rest = deque(frames)
-        self.flowing = False
+    def _cut(self) -> tuple[list[Frame], int]:
+        self._stop()
         return self._slice()
 
     def _slice(self) -> tuple[list[Frame], int]:
@@ -288,9 +299,11 @@ class Outbox:
     def _stop(self) -> None:
         if self.flowing:
             self.flowing = False
-            if self.frames:
-                self._rest = deque(self.frames)
-                self.frames = []
+            if self.fresh:
+                first = len(self.log) - self.fresh
+                self._rest = deque(self.log[first:])
+                del self.log[first:]
+                self.fresh = 0
 
     def drain(self) -> None:
         """The client takes what it is sent again."""
@@ -312,8 +325,9 @@ class Outbox:
         self._unblock()
         self._over = self.blocked = self._absent = True
         self.flowing = False
-        self.frames = []
-        self._kept_before = self._kept = []
+        self._forgotten = self.sent
+        self.log = []
+        self.fresh = self._half = 0
         self._rest = self._order = None
         self.held = self.waiting = 0
         self.wake = self._crowd = _nothing  # it holds on to nobody
@@ -339,7 +353,7 @@ class Outbox:
         """Whether a client that got `received` frames can be given all the others."""
         if type(received) is not int or received < 0:
             return False
-        return 0 <= self.sent - received <= len(self._sent_last())
+        return 0 <= self.sent - received <= min(len(self.log), self._replay)
 
     def resume(self, received: int, connected: Frame) -> list[Frame]:
         """Go on with a client that got `received` frames: `connected` first, then what it lacks.
@@ -347,16 +361,14 @@ class Outbox:
         Returns:
             All frames that it gets before those that are made from now on.
         """
-        kept = self._sent_last()
-        lost = kept[len(kept) - (self.sent - received) :]
         self.detach()
+        lost = self.log[received - self._forgotten :]
         again = [frame for frame in (*lost, *(self._rest or ())) if frame.about != CONNECTED]
         rest = [connected, *again]
         self._rest = deque(rest)
-        self.sent = received
-        self._kept_before = []
-        self._kept = []
-        self._kept_bytes = 0
+        self._forgotten = received
+        self.log = []
+        self._half = self._large = 0
         order = self._waiting_order()
         waiting = [each for each in order.values() if isinstance(each, Frame)]
         self.drain()
@@ -364,12 +376,11 @@ class Outbox:
 
     def _forget(self) -> None:
         # Half of what is kept, at once: to forget them one by one would cost each of them.
-        self._kept_before = self._kept if self._kept_bytes <= REPLAY_BYTES else []
-        self._kept = []
-        self._kept_bytes = 0
-
-    def _sent_last(self) -> list[Frame]:
-        return (self._kept_before + self._kept)[-self._replay :] if self._replay else []
+        count = len(self.log) if self._large > REPLAY_BYTES or not self._replay else self._half
+        del self.log[:count]
+        self._forgotten += count
+        self._half = len(self.log)
+        self._large = 0
 
 
 def _nothing() -> None:

@@ -78,7 +78,8 @@ async def test_038_a_duplicate_id_runs_nothing():
 
 def outgoing(client: Client) -> list[str]:
     """What is about to be sent to a client, with this turn of the loop."""
-    frames = client.receiver.machine.outbox.frames
+    outbox = client.receiver.machine.outbox
+    frames = outbox.log[len(outbox.log) - outbox.fresh :]
     return [json.loads(frame.data)["msg"] for frame in frames]
 
 

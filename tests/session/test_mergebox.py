@@ -355,7 +355,7 @@ def test_a_part_that_follows_puts_off_what_a_slow_client_is_to_be_told():
 
 def test_a_part_that_follows_wakes_the_outbox_once():
     wakes = []
-    outbox = Outbox(lambda: wakes.append(len(outbox.frames)))
+    outbox = Outbox(lambda: wakes.append(outbox.fresh))
     part, result = MergeBox(outbox).live_part(), {"1": Document.of("c", "1", {"a": 1})}
     part.take(Step(None, result["1"]))
     part.follow(result)
