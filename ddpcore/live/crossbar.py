@@ -150,7 +150,7 @@ class Crossbar:
                 handles.append(observer.watch(watcher))
             for handle in handles:
                 for step in handle.observer.first():
-                    handle.take(step)
+                    handle.watcher.take(step)
         except BaseException:
             for handle in handles:
                 handle.leave()

@@ -63,11 +63,45 @@ class Surroundings(Protocol):
 class Watcher(Protocol):
     """Who takes the steps of an observer, in order, on the event loop."""
 
-    def take(self, step: Step) -> None:
+    def take(self, step: Any) -> None:
         """Take a step."""
 
-    def take_all(self, steps: Sequence[Step], frames: Sequence[Frame]) -> None:
-        """Take several, with their frames."""
+    @staticmethod
+    def take_together(watchers: Sequence[Any], steps: Sequence[Any], frames: list[Frame]) -> None:
+        """Let watchers of this kind take steps, whose frames are these; one's failure is its own.
+
+        A crowd is told by one call: the more so as each of them has little to do.
+        """
+
+    def leave(self) -> None:
+        """Take nothing any more, not even what the others are being told."""
+
+
+class Caller:
+    """A watcher that calls a function."""
+
+    __slots__ = ("take",)
+
+    def __init__(self, take: Callable[[Any], None]) -> None:
+        self.take = take
+
+    @staticmethod
+    def take_together(
+        watchers: Sequence[Caller],
+        steps: Sequence[Any],
+        frames: list[Frame],  # noqa: ARG004
+    ) -> None:
+        """See `Watcher`."""
+        for watcher in watchers:
+            for step in steps:
+                try:
+                    watcher.take(step)
+                except Exception:
+                    logger.exception("A watcher failed")
+
+    def leave(self) -> None:
+        """Call nobody any more."""
+        self.take = _nothing
 
 
 class Telling:
@@ -100,32 +134,22 @@ class Telling:
 
 
 class ObserveHandle:
-    """One watcher of an observer; `take` gets each step, in order, on the event loop."""
+    """One watcher of an observer."""
 
-    __slots__ = ("observer", "take", "take_all")
+    __slots__ = ("observer", "watcher")
 
-    def __init__(self, observer: Observer[Any], watcher: Watcher | Callable[[Any], None]) -> None:
+    def __init__(self, observer: Observer[Any], watcher: Watcher) -> None:
         self.observer = observer
-        self.take: Callable[[Any], None]
-        self.take_all: Callable[[Sequence[Any], Sequence[Frame]], None]
-        if callable(watcher):
-            self.take, self.take_all = watcher, self._one_by_one
-        else:
-            self.take, self.take_all = watcher.take, watcher.take_all
-
-    def _one_by_one(self, steps: Sequence[Any], _frames: Sequence[Frame]) -> None:
-        for step in steps:
-            self.take(step)
+        self.watcher = watcher
 
     def leave(self) -> None:
         """Watch no longer. Idempotent."""
         self.observer.handles.pop(self, None)
-        self.observer.crowd = None
-        # It may be the turn of this watcher in a step that is being taken.
-        self.take = self.take_all = _nothing
+        self.observer.crowds = None
+        self.watcher.leave()
 
 
-def _nothing(_step: Any, _frames: Any = None) -> None:
+def _nothing(_step: Any) -> None:
     pass
 
 
@@ -143,7 +167,7 @@ class Observer(ABC, Generic[T]):
         initialised: Done once the first result is there, or could not be had.
         asked: Whether the first result has been asked for: it may lack what is committed now.
         handles: The watchers, in order of arrival.
-        crowd: The same, to go through quickly; None: to be made.
+        crowds: The same by their kinds, to go through quickly; None: to be made.
         waiting: How many are about to watch; they keep the observer alive as well.
         behind: The number of the oldest event that is not dealt with, if there is one.
         failures: How often in a row the database could not be asked.
@@ -159,7 +183,7 @@ class Observer(ABC, Generic[T]):
         self.initialised: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.asked = False
         self.handles: dict[ObserveHandle, None] = {}
-        self.crowd: tuple[ObserveHandle, ...] | None = None
+        self.crowds: list[tuple[Any, list[Watcher]]] | None = None
         self._firsts: dict[str, Any] | None = None  # the first steps of new watchers
         self._firsts_used = False
         self._firsts_timer: asyncio.TimerHandle | None = None
@@ -221,29 +245,25 @@ class Observer(ABC, Generic[T]):
 
     def tell(self, steps: Sequence[Any]) -> None:
         """Pass steps on that were taken."""
-        crowd = self.crowd
-        if crowd is None:
-            crowd = self.crowd = tuple(self.handles)
-        if len(steps) == 1:
-            step = steps[0]
-            for handle in crowd:
-                try:
-                    handle.take(step)
-                except Exception:
-                    logger.exception("A watcher of %s failed", self.name)
-        elif crowd:
+        crowds = self.crowds
+        if crowds is None:
+            crowds = self.crowds = self._by_kind()
+        if crowds:
             frames = [step.frame for step in steps if step.frame is not None]
-            for handle in crowd:
-                try:
-                    handle.take_all(steps, frames)
-                except Exception:
-                    logger.exception("A watcher of %s failed", self.name)
+            for take_together, watchers in crowds:
+                take_together(watchers, steps, frames)
+
+    def _by_kind(self) -> list[tuple[Any, list[Watcher]]]:
+        kinds: dict[Any, list[Watcher]] = {}
+        for handle in self.handles:
+            kinds.setdefault(type(handle.watcher).take_together, []).append(handle.watcher)
+        return list(kinds.items())
 
     def watch(self, watcher: Watcher | Callable[[Any], None]) -> ObserveHandle:
         """Let `watcher` have each step from now on."""
-        handle = ObserveHandle(self, watcher)
+        handle = ObserveHandle(self, Caller(watcher) if callable(watcher) else watcher)
         self.handles[handle] = None
-        self.crowd = None
+        self.crowds = None
         return handle
 
     async def pause_after(self, problem: BaseException) -> None:

@@ -13,6 +13,7 @@ unless the collection has another strategy than SERVER_MERGE, see `ddpcore.sessi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from ddpcore.live.document import Document, Step
@@ -29,6 +30,8 @@ from ddpcore.session.strategy import (
 from ddpcore.wire.frame import Frame
 
 __all__ = ["LivePart", "MergeBox", "Part"]
+
+logger = logging.getLogger(__name__)
 
 
 class Part:
@@ -99,18 +102,29 @@ class LivePart(Part):
         elif self._box is not None:
             self._box.apply(self, step)
 
-    def take_all(self, steps: Sequence[Step], frames: Sequence[Frame]) -> None:
-        """Take several steps, whose frames are these."""
-        outbox = self._outbox
-        if self._follows and outbox.flowing:
-            outbox.log += frames
-            fresh = outbox.fresh
-            outbox.fresh = fresh + len(frames)
-            if not fresh and frames:
-                outbox.wake()
-        else:
-            for step in steps:
-                self.take(step)
+    @staticmethod
+    def take_together(parts: Sequence[LivePart], steps: Sequence[Step], frames: list[Frame]) -> None:
+        """Let the parts of many clients take steps, whose frames are these."""
+        count = len(frames)
+        for part in parts:
+            outbox = part._outbox
+            try:
+                if part._follows and outbox.flowing:  # as in `take`
+                    outbox.log += frames
+                    fresh = outbox.fresh
+                    outbox.fresh = fresh + count
+                    if not fresh and count:
+                        outbox.wake()
+                else:
+                    for step in steps:
+                        part.take(step)
+            except Exception:
+                logger.exception("A client could not be told of a change")
+
+    def leave(self) -> None:
+        """The query's result changes from now on without this part."""
+        self.hold()
+        self._box = None
 
     def follow(self, result: Mapping[str, Document]) -> None:
         """Keep nothing that is in `result`, if that is possible.
