@@ -61,10 +61,11 @@ class Connection(asyncio.Protocol, Transport):
         self.headers = headers
         self._server = server
         self._framing = framing
-        self._wrap = framing.wrap
         self._reader = framing.reader(max_message_size)
         self._opening, self.early = opening, b""
         self.socket: socket.socket | None = None
+        # Whether nothing waits in the wire: it may say so itself, but this is asked at each send.
+        self._clear = False
         self._wire: asyncio.Transport
         # Until the closing starts, from whichever side.
         self._open = True
@@ -82,7 +83,7 @@ class Connection(asyncio.Protocol, Transport):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer the handshake and open a session."""
         self._wire = wire = cast("asyncio.Transport", transport)
-        wire.write(self._opening + self._framing.greeting)
+        self._write(self._opening + self._framing.greeting)
         try:
             self._server.accept(self)
         except DDPError:  # it has been stopped since the client asked
@@ -150,7 +151,7 @@ class Connection(asyncio.Protocol, Transport):
             # end and takes no answer would fill our memory.
             self._pong = pongs[-1]
         else:
-            self._wire.write(b"".join([pong_frame(payload) for payload in pongs]))
+            self._write(b"".join([pong_frame(payload) for payload in pongs]))
 
     def eof_received(self) -> None:
         """The client sends no more, without having closed: what waits is sent, if it takes it."""
@@ -189,7 +190,7 @@ class Connection(asyncio.Protocol, Transport):
             return
         if self._pong is not None:
             pong, self._pong = self._pong, None
-            self._wire.write(pong_frame(pong))
+            self._write(pong_frame(pong))
         receiver = self.receiver
         if receiver is not None:
             receiver.drained()
@@ -200,16 +201,24 @@ class Connection(asyncio.Protocol, Transport):
         """Send `frames`, in one write."""
         if not self._open or not frames:
             return
-        data = self._wrap(frames)
+        data = self._framing.wrap(frames)
         # Straight to the socket where nothing waits: a tenth of what a change costs is saved.
-        if self.socket is not None and not self._wire.get_write_buffer_size():
+        if self._clear or self._is_clear():
             try:
-                sent = self.socket.send(data)
+                sent = self.socket.send(data)  # type: ignore[union-attr]
             except OSError:
                 sent = 0  # that it is full, or broken: the wire will see, and say so
             if sent == len(data):
                 return
             data = data[sent:]
+        self._write(data)
+
+    def _is_clear(self) -> bool:
+        self._clear = self.socket is not None and not self._wire.get_write_buffer_size()
+        return self._clear
+
+    def _write(self, data: bytes) -> None:
+        self._clear = False
         self._wire.write(data)
 
     def pause_reading(self) -> None:
@@ -251,7 +260,7 @@ class Connection(asyncio.Protocol, Transport):
     def _end(self, farewell: bytes) -> None:
         self._open = False
         held, self._held = self._held, []
-        self._wire.write(farewell)
+        self._write(farewell)
         self._be_patient()
         # The client may be sending. Were the socket closed while something of it is unread, the
         # client's side would be reset, and our close frame lost with what preceded it. So all is
@@ -274,7 +283,7 @@ class Connection(asyncio.Protocol, Transport):
     def _peer_closes(self, close: Close) -> None:
         if self._open:
             self._open = False
-            self._wire.write(close_frame(close.code))
+            self._write(close_frame(close.code))
             self._be_patient()
         # Both have said it. It is for the server to close the socket (RFC 6455, section 7.1.1).
         self._wire.close()

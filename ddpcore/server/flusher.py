@@ -71,7 +71,7 @@ class Flusher:
         cost = done = 0
         for session in sessions:
             done += 1
-            outbox = session.machine.outbox
+            outbox = session.outbox
             flowing = outbox.flowing
             try:
                 taken = outbox.take()

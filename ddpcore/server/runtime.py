@@ -123,6 +123,7 @@ class SessionRuntime:
             traffic=server.traffic,
             strategy=server.publication_strategy,
         )
+        self.outbox = self.machine.outbox
         self.connection = ConnectionHandle(self)
         self._set_timer()
 

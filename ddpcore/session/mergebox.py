@@ -103,7 +103,9 @@ class LivePart(Part):
             self._box.apply(self, step)
 
     @staticmethod
-    def take_together(parts: Sequence[LivePart], steps: Sequence[Step], frames: list[Frame]) -> None:
+    def take_together(
+        parts: Sequence[LivePart], steps: Sequence[Step], frames: list[Frame]
+    ) -> None:
         """Let the parts of many clients take steps, whose frames are these."""
         count = len(frames)
         for part in parts:

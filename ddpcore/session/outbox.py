@@ -229,11 +229,10 @@ class Outbox:
         elif self._uncounted:
             frames, size = self._cut()
             log += self._counted(frames)
-        elif self.fresh == 1:
-            frames = log[-1:]
-            size = len(frames[0].data)
-        elif (frames := log[len(log) - self.fresh :]) == traffic.last:
+        elif self.fresh == 1 == len(traffic.last) and log[-1] is traffic.last[0]:
             # One list for all who get the same: those who send it need not look into it.
+            frames, size = traffic.last, traffic.last_size
+        elif (frames := log[len(log) - self.fresh :]) == traffic.last:
             frames, size = traffic.last, traffic.last_size
         else:
             size = sum([len(frame.data) for frame in frames])
