@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Close", "Failure", "Item", "Ping", "Reader", "close_frame", "pong_frame", "text_frame"]
+__all__ = [
+    "Close",
+    "Failure",
+    "Item",
+    "Ping",
+    "Reader",
+    "close_frame",
+    "pong_frame",
+    "text_frame",
+    "text_header",
+]
 
 # The first byte of a frame is this bit, on the last frame of a message, and an opcode.
 _FINAL: Final = 0x80
@@ -270,7 +280,12 @@ class Reader:
 
 def text_frame(payload: bytes) -> bytes:
     """A message, which must be UTF-8, in one frame."""
-    return _header(_TEXT, len(payload)) + payload
+    return text_header(len(payload)) + payload
+
+
+def text_header(size: int) -> bytes:
+    """What precedes a message of so many bytes."""
+    return _SHORT[size] if size <= _CONTROL_SIZE else _header(_TEXT, size)
 
 
 def pong_frame(payload: bytes) -> bytes:
@@ -293,3 +308,6 @@ def _header(opcode: int, size: int) -> bytes:
     if size <= 0xFFFF:
         return bytes((_FINAL | opcode, _TWO_BYTES)) + size.to_bytes(2, "big")
     return bytes((_FINAL | opcode, _EIGHT_BYTES)) + size.to_bytes(8, "big")
+
+
+_SHORT: Final = tuple(_header(_TEXT, size) for size in range(_CONTROL_SIZE + 1))

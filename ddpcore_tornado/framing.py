@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import ujson
 
 from ddpcore.wire.frame import Frame
-from ddpcore_tornado.frames import Close, Failure, Item, Reader, close_frame, text_frame
+from ddpcore_tornado.frames import (
+    Close,
+    Failure,
+    Item,
+    Reader,
+    close_frame,
+    text_frame,
+    text_header,
+)
 from ddpcore_tornado.sockjs.framing import array, farewell
 
 __all__ = [
@@ -43,8 +51,13 @@ class Framing:
 
     def join(self, frames: Sequence[Frame]) -> bytes:
         """Make these bytes."""
-        # Each is framed once, however many clients it goes to.
-        return b"".join([frame.wrapped(text_frame) for frame in frames])
+        pieces: list[bytes] = []
+        for frame in frames:
+            if frame.about is None:  # framed once, however many clients it goes to
+                pieces.append(frame.wrapped(text_frame))
+            else:  # an answer goes to one
+                pieces += (text_header(len(frame.data)), frame.data)
+        return b"".join(pieces)
 
     def farewell(self, code: int, reason: str) -> bytes:
         """The last bytes when the server closes."""

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from tornado.iostream import IOStream, StreamClosedError
 
 __all__ = ["StreamTransport"]
 
 _READ_SIZE = 64 * 1024
+
+
+class Driven(Protocol):
+    """An asyncio protocol that is given what has been read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio, as for the others."""
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def pause_writing(self) -> None: ...
+
+    def resume_writing(self) -> None: ...
+
+    def connection_lost(self, exc: Exception | None) -> None: ...
 
 
 class StreamTransport(asyncio.Transport):
@@ -21,9 +36,7 @@ class StreamTransport(asyncio.Transport):
         first: A read of the stream that has been started.
     """
 
-    def __init__(
-        self, stream: IOStream, protocol: asyncio.Protocol, first: asyncio.Future[bytes]
-    ) -> None:
+    def __init__(self, stream: IOStream, protocol: Driven, first: asyncio.Future[bytes]) -> None:
         super().__init__()
         self._stream = stream
         self._protocol = protocol
