@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import shutil
 import socket as sockets
 import ssl
@@ -483,6 +484,39 @@ async def test_blocked_and_drained_once_each(house):
             assert await peer.hear() == (TEXT, chunk.data)
         assert await ear.next() == ear.drained
         assert ear.told.empty()
+
+
+@everywhere
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_the_socket_takes_in_part_arrives_whole_and_in_order(house, seed):
+    """Messages, answers to pings and a close, to a socket with little room."""
+    chance = random.Random(seed)
+    async with house() as it:
+        peer, ear = await it.peer()
+        socket = ear.transport.socket or ear.transport._wire._stream.socket
+        socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, 4096)
+        sent, pinged = [], []
+        for n in range(200):
+            for _ in range(chance.choice([0, 1, 3])):
+                payload = b"%d." % len(sent) + b"x" * chance.choice([0, 100, 5_000, 30_000])
+                sent.append(payload)
+                ear.transport.send([Frame(payload)])
+            if chance.random() < 0.3:
+                pinged.append(b"%d" % n)
+                peer.send(frame(PING, pinged[-1]), frame(TEXT, b"more"))
+                while (await ear.next()) != "more":
+                    pass  # blocked, drained
+            while len(sent) > chance.choice([0, 5, 20]):
+                first, payload = await peer.hear()
+                if first == PONG:
+                    pinged = pinged[pinged.index(payload) + 1 :]
+                else:
+                    assert (first, payload) == (TEXT, sent.pop(0))
+        ear.transport.close(1000, "")
+        while (first := (await peer.hear())) != (CLOSE, close(1000)):
+            if first[0] == TEXT:
+                assert first[1] == sent.pop(0)
+        assert not sent
 
 
 async def test_a_session_that_gets_a_blocked_client_is_told_when_it_goes_on(house):
