@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from memory_client import Client, running, turns
 
 from ddpcore import Server
@@ -121,3 +122,62 @@ async def test_a_server_stops_while_clients_wait_for_their_turn():
         await server.stop()
     assert [numbers(each) for each in clients] == [["1"]] * 3
     assert not server.flusher._waiting
+
+
+def once(client: Client, what) -> None:
+    """Do this when the client is sent something next."""
+    send = client.transport.send
+
+    def sending(frames):
+        client.transport.send = send
+        send(frames)
+        what()
+
+    client.transport.send = sending
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_who_comes_back_while_others_are_sent_to_gets_all_once(goes_on):
+    """What was taken for it has not left yet."""
+    server, contexts = publishing()
+    async with running(server):
+        first, second = [await subscriber(server) for _ in range(2)]
+        id, received = second.messages[0]["session"], len(second.messages)
+        back = Client(server)
+        connect = {"msg": "connect", "version": "1", "support": ["1"]}
+        once(first, lambda: back.put(**connect, session=id, receivedCount=received))
+        for ctx in contexts:
+            ctx.added("c", "1", {})
+        if goes_on:
+            second.receiver.blocked()
+            second.receiver.drained()
+        await turns()
+        assert [numbers(each) for each in (first, second)] == [["1"], ["1"]]
+        assert second.closed == (1000, "Normal closure")
+        assert back.story == ["connected", "added"]
+        assert server.sessions[id].machine.outbox.sent == received + 2
+        contexts[1].added("c", "2", {})
+        await turns()
+        assert back.story == ["connected", "added", "added"]
+
+
+async def test_who_is_closed_while_others_are_sent_to_gets_what_was_taken():
+    server, contexts = publishing()
+    async with running(server):
+        first, second, third = [await subscriber(server) for _ in range(3)]
+
+        def act():
+            contexts[1].added("c", "2", {})
+            contexts[1].connection.close()
+            third.receiver.lost()
+
+        once(first, act)
+        for ctx in contexts:
+            ctx.added("c", "1", {})
+        sent = third.receiver.machine.outbox.sent
+        await turns()
+        assert numbers(second) == ["1", "2"]
+        assert second.closed == (1000, "Normal closure")
+        assert not second.transport.late
+        assert third.receiver.machine.outbox.sent == sent + 1
+        assert not server.flusher._leaving
