@@ -181,3 +181,17 @@ async def test_who_is_closed_while_others_are_sent_to_gets_what_was_taken():
         assert not second.transport.late
         assert third.receiver.machine.outbox.sent == sent + 1
         assert not server.flusher._leaving
+
+
+async def test_what_is_sent_is_counted_whoever_else_is_closed_meanwhile():
+    server, contexts = publishing()
+    async with running(server):
+        first, second = [await subscriber(server) for _ in range(2)]
+        contexts[0].added("c", "1", {})
+        contexts[1].added("c", "1", {"text": "x" * 1000})
+        once(first, contexts[1].connection.close)
+        contexts[0].connection.close()
+        frames = [*first.transport.frames, *second.transport.frames]
+        assert [numbers(each) for each in (first, second)] == [["1"], ["1"]]
+        assert server.traffic.frames == len(frames)
+        assert server.traffic.bytes == sum(len(frame.data) for frame in frames)
