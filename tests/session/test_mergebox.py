@@ -17,7 +17,7 @@ from memory_client import Store
 
 from ddpcore import UNSET, Document
 from ddpcore.live.document import Step
-from ddpcore.session.mergebox import MergeBox, Part
+from ddpcore.session.mergebox import LivePart, MergeBox, Part
 from ddpcore.session.outbox import Outbox
 
 
@@ -351,6 +351,35 @@ def test_a_part_that_follows_puts_off_what_a_slow_client_is_to_be_told():
         part.take(Step(before, result["1"]))
     outbox.drain()
     assert [json.loads(frame.data)["fields"] for frame in outbox.take()] == [{"a": 1}, {"a": 3}]
+
+
+def test_parts_are_told_together_whatever_becomes_of_one(expect_log):
+    expect_log("ddpcore.session", "A client could not be told of a change")
+    documents = [Document.of("c", "1", {"a": n}) for n in range(3)]
+    result, wakes = {"1": documents[0]}, []
+
+    def broken():
+        raise OSError("broken")
+
+    outboxes = [Outbox(lambda n=n: wakes.append(n)) for n in range(3)]
+    boxes = [MergeBox(each) for each in outboxes]
+    parts = [box.live_part() for box in boxes]
+    for part, outbox in zip(parts, outboxes, strict=True):
+        part.take(Step(None, documents[0]))
+        outbox.take()
+        part.follow(result)
+    outboxes[0].wake = broken
+    outboxes[1].block()
+    wakes.clear()
+    LivePart.take_together(parts, [Step(documents[0], documents[0])], [])
+    assert wakes == []
+    result["1"] = documents[2]
+    steps = [Step(documents[0], documents[1]), Step(documents[1], documents[2])]
+    LivePart.take_together(parts, steps, [step.frame for step in steps])
+    assert wakes == [2]
+    outboxes[1].drain()
+    assert [len(outbox.take()) for outbox in outboxes[1:]] == [1, 2]
+    assert [box.documents("c") for box in boxes] == [{"1": documents[2]}] * 3
 
 
 def test_a_part_that_follows_wakes_the_outbox_once():
