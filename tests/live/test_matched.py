@@ -196,6 +196,46 @@ async def test_who_asked_between_two_states_of_a_related_row_that_is_read(flavou
         world.check_equal()
 
 
+@pytest.mark.parametrize("flavour", ["xids", "keys"])
+async def test_who_asked_between_two_states_and_was_answered_while_the_row_is_read(flavour):
+    """Without snapshots it cannot be told which of the two is newer."""
+    mine = ("within", ("equals", "owner", frozenset({1})), True)
+    async with World(flavour) as world:
+        database = world.database
+        database.now("one", "1", owner=0)
+        database.now("two", "1", ref=1)
+        await world.watch("two", mine, fields=("version",))
+        world.bus.prompt = database.prompt = False
+        database.now("one", "1", owner=1, lacks=None)
+        between = world.watching("two", mine, fields=("owner",))
+        await turns(30)
+        [asked] = database.questions
+        asked.look()
+        database.now("one", "1", owner=0, lacks=None)
+        world.bus.deliver()
+        await turns(30)
+        [asked, reading] = database.questions
+        asked.answer()
+        await turns(30)
+        assert (await between).keys == {"1"}
+        reading.answer()
+        await world.quiet()
+        world.check()
+        world.check_equal()
+
+
+async def test_who_asked_before_a_related_row_was_written_does_not_ask_for_nothing():
+    async with World() as world:
+        database = world.database
+        database.now("one", "1", owner=1)
+        database.now("two", "1", ref=1)
+        await world.watch("two", ("within", ("equals", "owner", frozenset({1})), True))
+        database.asked.clear()
+        database.now("one", "1", owner=1, lacks=None)
+        await world.quiet()
+        assert database.asked == ["read one"]
+
+
 async def test_a_fence_waits_for_a_row_read_anew_behind_a_later_gap():
     """The result is asked for because of the gap, and is still to show the row of before."""
     async with World("xids") as world:

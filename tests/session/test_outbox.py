@@ -448,6 +448,20 @@ def test_frames_kept_to_be_sent_again_are_not_many(monkeypatch: pytest.MonkeyPat
         assert sum(len(frame.data) for frame in kept) <= 1100
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_clients_that_are_sent_the_same_are_given_one_list(count):
+    w, other = Waking(), Waking()
+    other.outbox._traffic = w.traffic
+    frames = [messages.ready([str(n)]) for n in range(count)]
+    for each in frames:
+        w.outbox.send(each)
+        other.outbox.send(each)
+    taken = w.outbox.take()
+    assert taken == frames
+    assert other.outbox.take() is taken
+    assert w.traffic.last_size == sum(len(each.data) for each in frames)
+
+
 def test_what_leaves_next_is_not_taken_for_what_is_kept(monkeypatch: pytest.MonkeyPatch):
     """A client that comes back while its old socket is still there, and more is on its way to it."""
     monkeypatch.setattr(module, "REPLAY_BYTES", 1000)
