@@ -283,6 +283,48 @@ async def test_who_asked_between_two_states_and_was_answered_while_the_row_is_re
         world.check_equal()
 
 
+@pytest.mark.parametrize("first", ["read one", "fetch two"])
+async def test_a_fence_waits_for_a_related_row_read_anew_behind_a_later_gap(first):
+    """Who is told so late that the set may have changed, was asking because of the gap."""
+    mine = ("within", ("equals", "owner", frozenset({1})), True)
+    async with World("xids") as world:
+        database = world.database
+        database.now("one", "1", owner=1)
+        database.now("two", "1", ref=1)
+        await world.watch("two", mine)
+        database.prompt = False
+        database.now("one", "1", owner=1)
+        await turns(30)
+        [reading] = database.questions
+        database.now("one", "1", owner=1)
+        fence = asyncio.ensure_future(world.fence())
+        await turns()
+        world.bus.lose("two", 0)
+        await turns(30)
+        reading.answer()
+        await turns(30)
+        asked = {each.what: each for each in database.questions}
+        assert set(asked) == {"read one", "fetch two"}
+        asked.pop(first).answer()
+        await turns(30)
+        assert not fence.done()
+        asked.popitem()[1].answer()
+        await turns(30)
+        assert not fence.done()
+        await world.quiet()
+        await fence
+        world.check_equal()
+
+
+async def test_a_set_of_keys_that_nobody_needs_is_forgotten_though_its_table_is_watched():
+    async with World() as world:
+        await world.watch("one")
+        joined = await world.watch("two", ("within", ("equals", "owner", frozenset({1})), True))
+        world.release(joined)
+        world.check()
+        await world.check_empty()
+
+
 async def test_who_asked_after_a_related_row_was_read_does_not_ask_for_nothing():
     mine = ("within", ("equals", "owner", frozenset({1})), True)
     async with World() as world:

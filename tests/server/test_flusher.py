@@ -58,6 +58,24 @@ async def test_a_client_that_cannot_be_sent_anything_takes_nothing_from_the_othe
         assert [numbers(each) for each in clients[1:]] == [["1", "2"], ["1", "2"]]
 
 
+async def test_who_cannot_be_asked_what_it_is_to_be_sent_takes_nothing_from_the_others(expect_log):
+    expect_log("ddpcore.server", "A client could not be sent what waits for it")
+    server, contexts = publishing()
+    async with running(server):
+        clients = [await subscriber(server) for _ in range(3)]
+
+        def broken():
+            raise OSError("broken")
+
+        session = clients[1].receiver
+        session.outbox = type("Broken", (), {"take": staticmethod(broken), "flowing": True})()
+        for ctx in contexts:
+            ctx.added("c", "1", {})
+        await turns()
+        assert [numbers(each) for each in clients] == [["1"], [], ["1"]]
+        assert clients[1].closed == (1011, "Internal error")
+
+
 async def test_what_fails_when_a_client_goes_on_takes_nothing_from_the_others(expect_log):
     expect_log("ddpcore.server", "A client could not be sent what waits for it")
     server, contexts = publishing()

@@ -382,6 +382,40 @@ def test_parts_are_told_together_whatever_becomes_of_one(expect_log):
     assert [box.documents("c") for box in boxes] == [{"1": documents[2]}] * 3
 
 
+def test_a_part_among_others_is_told_together_with_parts_that_follow():
+    outbox = Outbox(lambda: None)
+    box = MergeBox(outbox)
+    first, second = box.live_part(), box.live_part()
+    first.take(Step(None, Document.of("c", "1", {"a": 1})))
+    old, new = (Document.of("c", "1", {"a": 2, "b": n}) for n in (1, 2))
+    second.take(Step(None, old))
+    second.follow({"1": new})
+    outbox.take()
+    step = Step(old, new)
+    LivePart.take_together([second], [step], [step.frame])
+    assert box.documents("c")["1"].fields == {"a": 1, "b": 2}
+    assert [json.loads(frame.data)["fields"] for frame in outbox.take()] == [{"b": 2}]
+
+
+def test_a_part_that_has_left_holds_what_the_client_has():
+    outbox = Outbox(lambda: None)
+    box = MergeBox(outbox)
+    part, document = box.live_part(), Document.of("c", "1", {"a": 1})
+    part.take(Step(None, document))
+    result = {"1": document}
+    part.follow(result)
+    outbox.take()
+    part.leave()
+    part.leave()
+    step = Step(result.pop("1"), None)
+    LivePart.take_together([part], [step], [step.frame])
+    part.take(step)
+    assert outbox.take() == []
+    assert box.documents("c") == {"1": document}
+    box.drop(part)
+    assert [frame.data for frame in outbox.take()] == [step.frame.data]
+
+
 def test_a_part_that_follows_wakes_the_outbox_once():
     wakes = []
     outbox = Outbox(lambda: wakes.append(outbox.fresh))

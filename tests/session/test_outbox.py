@@ -226,7 +226,9 @@ def test_a_drained_outbox_flows_again():
 
 
 def test_after_the_end_nothing_waits():
-    w = Waking()
+    w = Waking(replay=10)
+    w.outbox.send(messages.ready(["s"]))
+    w.outbox.take()
     w.outbox.block()
     w.outbox.step(Step(None, document("1", 1)))
     w.outbox.end()
@@ -235,6 +237,7 @@ def test_after_the_end_nothing_waits():
     w.outbox.drain()
     w.outbox.block()
     w.outbox.wake()  # of nobody
+    assert w.outbox.sent == 1
     assert (w.outbox.pending, w.outbox.take(), w.outbox.held) == (False, [], 0)
     assert w.traffic.blocked == 0
 
@@ -460,6 +463,15 @@ def test_clients_that_are_sent_the_same_are_given_one_list(count):
     assert taken == frames
     assert other.outbox.take() is taken
     assert w.traffic.last_size == sum(len(each.data) for each in frames)
+
+
+def test_what_nobody_can_come_back_for_is_not_kept():
+    w = Waking()
+    for n in range(3):
+        w.outbox.send(messages.ready([str(n)]))
+        w.outbox.take()
+    assert w.outbox.log == []
+    assert w.outbox.sent == 3
 
 
 def test_what_leaves_next_is_not_taken_for_what_is_kept(monkeypatch: pytest.MonkeyPatch):
