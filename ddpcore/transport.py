@@ -92,7 +92,10 @@ class Transport(ABC):
 
     @abstractmethod
     def send(self, frames: Sequence[Frame]) -> None:
-        """Send after all that was sent before, in one write. Never blocks; silent once closed."""
+        """Send after all that was sent before, in one write. Never blocks; silent once closed.
+
+        `frames` is to be left as it is: other clients may be given the same list.
+        """
 
     @abstractmethod
     def close(self, code: int, reason: str) -> None:

@@ -465,6 +465,13 @@ class Crossbar:
         for change in changes:
             if change is not None:
                 self._hand_out(change, keys=True)
+        # Who must ask does so before it takes any row, which would be shown without its links.
+        if any(True for _, event in transaction for _ in self._linking(event)):
+            for change in filter(None, changes):
+                await self._breathe()
+                for observer in self._concerned(change):
+                    if isinstance(observer, MatchedObserver) and observer.must_ask(change):
+                        observer.missed(change.number)
         for change in changes:
             await self._breathe()
             if change is not None:
@@ -487,19 +494,21 @@ class Crossbar:
                 yield self._tables[topic]
 
     def _hand_out(self, change: RowChange, *, keys: bool) -> None:
-        table = self._tables.get(change.topic)
-        if table is None:
-            return
-        if keys and isinstance(change.seen, Reading):
-            for each in list(table.keys):
+        if keys and isinstance(change.seen, Reading) and change.topic in self._tables:
+            for each in list(self._tables[change.topic].keys):
                 each.skipped(change)
-        try:
-            concerned = table.index.concerned(change.key, change.row)
-        except Undecided:  # an index that came while the rows were read
-            concerned = table.index
-        for observer in list(concerned):
+        for observer in self._concerned(change):
             if isinstance(observer, KeyObserver) is keys:
                 observer.change(change)
+
+    def _concerned(self, change: RowChange) -> list[RowObserver[Any]]:
+        table = self._tables.get(change.topic)
+        if table is None:
+            return []
+        try:
+            return list(table.index.concerned(change.key, change.row))
+        except Undecided:  # an index that came while the rows were read
+            return list(table.index)
 
     def _row_change(
         self, number: int, event: BusEvent, read: dict[str, Rows | None]

@@ -377,6 +377,23 @@ class MatchedObserver(RowObserver[Document]):
         """The fields that list keys out of other tables."""
         return self.query.links
 
+    def must_ask(self, change: RowChange) -> bool:
+        """Whether a document that lists keys cannot be made of the row as it is told."""
+        if not self.links or self._stopped or self._synchronising:
+            return False
+        if self._shown(change.seen) is not False:
+            return False
+        if self._related and self._keys_differ_from(change.seen):
+            return True
+        try:
+            if change.row is not None and self.predicate(change.row) is True:
+                self._item(change, change.row)
+        except Undecided:
+            return True
+        except Exception:
+            return False  # it is said when the row is taken
+        return False
+
     def linked(self, change: LinkChange) -> None:
         """A row has a link more or less."""
         if self._stopped:

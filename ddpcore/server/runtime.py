@@ -193,9 +193,9 @@ class SessionRuntime:
         outbox, traffic = self.machine.outbox, self.server.traffic
         while outbox.pending:
             frames = outbox.take()
-            self.transport.send(frames)
             traffic.frames += len(frames)
             traffic.bytes += traffic.last_size
+            self.transport.send(frames)
 
     def pause_reading(self) -> None:
         """Bring no more messages for now."""

@@ -126,7 +126,7 @@ class LivePart(Part):
     def leave(self) -> None:
         """The query's result changes from now on without this part."""
         self.hold()
-        self._box = None
+        self._box = self._result = None
 
     def follow(self, result: Mapping[str, Document]) -> None:
         """Keep nothing that is in `result`, if that is possible.

@@ -352,7 +352,7 @@ class Outbox:
         """Whether a client that got `received` frames can be given all the others."""
         if type(received) is not int or received < 0:
             return False
-        return 0 <= self.sent - received <= min(len(self.log), self._replay)
+        return 0 <= self.sent - received <= min(len(self.log) - self.fresh, self._replay)
 
     def resume(self, received: int, connected: Frame) -> list[Frame]:
         """Go on with a client that got `received` frames: `connected` first, then what it lacks.

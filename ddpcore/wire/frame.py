@@ -36,9 +36,10 @@ class Frame:
         if framing is self._framing:
             return self._wrapped
         if self._framing is None:
+            # In this order: another thread, with a loop of its own, may look at it meanwhile.
+            self._wrapped = wrapped = framing(self.data)
             self._framing = framing
-            self._wrapped = framing(self.data)
-            return self._wrapped
+            return wrapped
         # Seldom: an audience that came by several ways.
         others = self._others
         if others is None:

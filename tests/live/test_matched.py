@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from memory_client import turns
 from memory_database import TOPICS, Keys, Rows
-from memory_world import EVERYTHING, World
+from memory_world import EVERYTHING, Watcher, World
 
 from ddpcore.live import crossbar as crossbar_module
 from ddpcore.live import observer as observer_module
@@ -93,6 +93,65 @@ async def test_many_changes_at_once_keep_their_order():
         world.bus.deliver()
         await world.fence()
         assert [(topic, key) for topic, key, _ in log] == order
+
+
+class Crowd(Watcher):
+    """Notes how many steps it is told at once."""
+
+    calls: ClassVar[list[int]] = []
+
+    @staticmethod
+    def take_together(watchers: list[Crowd], steps: list[Any], frames: list[Any]) -> None:
+        assert frames == [step.frame for step in steps]
+        Crowd.calls.append(len(steps))
+        for watcher in watchers:
+            for step in steps:
+                watcher.take(step)
+
+    def leave(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("portion", [None, 3])
+async def test_steps_of_one_query_are_told_together(monkeypatch, portion):
+    """As many as are dealt with in a turn."""
+    if portion:
+        work = portion * (crossbar_module.EVENT_WORK + 2)
+        monkeypatch.setattr(crossbar_module, "MOST_WORK_WITHIN", work)
+    async with World() as world:
+        database, query = world.database, Rows(world.database, "two")
+        crowd = [Crowd(database, query) for _ in range(2)]
+        handles = await world.crossbar.observe([(query, each) for each in crowd])
+        Crowd.calls = []
+        transaction = database.begin()
+        for key in range(9):
+            database.write(transaction, "two", str(key), {})
+        database.commit(transaction)
+        await world.fence()
+        assert sum(Crowd.calls) == 9
+        assert Crowd.calls == [9] if portion is None else max(Crowd.calls[1:]) > 1
+        assert [each.shown for each in crowd] == [query.expected(database.state)] * 2
+        assert not crowd[0].complaints
+        for handle in handles:
+            world.crossbar.release(handle)
+
+
+async def test_what_was_taken_is_told_though_what_follows_fails(expect_log):
+    expect_log("ddpcore.live", "Changes could not be dealt with")
+    async with World() as world:
+        await world.watch("two")
+        second = await world.watch("two", fields=("owner",))
+        observer = second.handle.observer
+
+        def fail(_):
+            del observer.change
+            raise OSError("broken")
+
+        observer.change = fail
+        world.database.now("two", "1", owner=1)
+        await world.quiet()
+        world.check()
+        world.check_equal()
 
 
 async def test_a_row_follows_the_row_it_refers_to():
@@ -196,6 +255,137 @@ async def test_who_asked_between_two_states_of_a_related_row_that_is_read(flavou
         world.check_equal()
 
 
+@pytest.mark.parametrize("flavour", ["xids", "keys"])
+async def test_who_asked_between_two_states_and_was_answered_while_the_row_is_read(flavour):
+    """Without snapshots it cannot be told which of the two is newer."""
+    mine = ("within", ("equals", "owner", frozenset({1})), True)
+    async with World(flavour) as world:
+        database = world.database
+        database.now("one", "1", owner=0)
+        database.now("two", "1", ref=1)
+        await world.watch("two", mine, fields=("version",))
+        world.bus.prompt = database.prompt = False
+        database.now("one", "1", owner=1, lacks=None)
+        between = world.watching("two", mine, fields=("owner",))
+        await turns(30)
+        [asked] = database.questions
+        asked.look()
+        database.now("one", "1", owner=0, lacks=None)
+        world.bus.deliver()
+        await turns(30)
+        [asked, reading] = database.questions
+        asked.answer()
+        await turns(30)
+        assert (await between).keys == {"1"}
+        reading.answer()
+        await world.quiet()
+        world.check()
+        world.check_equal()
+
+
+@pytest.mark.parametrize("first", ["read one", "fetch two"])
+async def test_a_fence_waits_for_a_related_row_read_anew_behind_a_later_gap(first):
+    """Who is told so late that the set may have changed, was asking because of the gap."""
+    mine = ("within", ("equals", "owner", frozenset({1})), True)
+    async with World("xids") as world:
+        database = world.database
+        database.now("one", "1", owner=1)
+        database.now("two", "1", ref=1)
+        await world.watch("two", mine)
+        database.prompt = False
+        database.now("one", "1", owner=1)
+        await turns(30)
+        [reading] = database.questions
+        database.now("one", "1", owner=1)
+        fence = asyncio.ensure_future(world.fence())
+        await turns()
+        world.bus.lose("two", 0)
+        await turns(30)
+        reading.answer()
+        await turns(30)
+        asked = {each.what: each for each in database.questions}
+        assert set(asked) == {"read one", "fetch two"}
+        asked.pop(first).answer()
+        await turns(30)
+        assert not fence.done()
+        asked.popitem()[1].answer()
+        await turns(30)
+        assert not fence.done()
+        await world.quiet()
+        await fence
+        world.check_equal()
+
+
+async def test_a_set_of_keys_that_nobody_needs_is_forgotten_though_its_table_is_watched():
+    async with World() as world:
+        await world.watch("one")
+        joined = await world.watch("two", ("within", ("equals", "owner", frozenset({1})), True))
+        world.release(joined)
+        world.check()
+        await world.check_empty()
+
+
+async def test_who_asked_after_a_related_row_was_read_does_not_ask_for_nothing():
+    mine = ("within", ("equals", "owner", frozenset({1})), True)
+    async with World() as world:
+        database = world.database
+        database.now("one", "1", owner=1)
+        database.now("two", "1", ref=1)
+        await world.watch("two", mine)
+        database.prompt = False
+        database.now("one", "1", owner=1, lacks=None)
+        await turns(30)
+        [reading] = database.questions
+        reading.look()
+        newer = world.watching("two", mine, fields=("owner",))
+        await turns(30)
+        [_, asked] = database.questions
+        asked.answer()
+        await newer
+        database.asked.clear()
+        reading.answer()
+        await world.quiet()
+        assert database.asked == []
+        world.check_equal()
+
+
+async def test_who_is_about_to_be_answered_as_of_between_two_states_asks_again():
+    mine = ("within", ("equals", "owner", frozenset({1})), True)
+    async with World() as world:
+        database = world.database
+        database.now("one", "1", owner=0)
+        database.now("two", "1", ref=1)
+        await world.watch("two", mine)
+        database.prompt = False
+        world.bus.lose("two", 0)
+        await turns(30)
+        [asked] = database.questions
+        world.bus.prompt = False
+        database.now("one", "1", owner=1, lacks=None)
+        asked.look()
+        database.now("one", "1", owner=0, lacks=None)
+        world.bus.deliver()
+        await turns(30)
+        [_, reading] = database.questions
+        reading.answer()
+        await turns(30)
+        await world.quiet()
+        world.check()
+        world.check_equal()
+
+
+async def test_who_asked_before_a_related_row_was_written_does_not_ask_for_nothing():
+    async with World() as world:
+        database = world.database
+        database.now("one", "1", owner=1)
+        database.now("two", "1", ref=1)
+        await world.watch("two", ("within", ("equals", "owner", frozenset({1})), True))
+        database.asked.clear()
+        database.now("one", "1", owner=1, lacks=None)
+        await world.quiet()
+        assert database.asked == ["read one"]
+
+
 async def test_a_fence_waits_for_a_row_read_anew_behind_a_later_gap():
     """The result is asked for because of the gap, and is still to show the row of before."""
     async with World("xids") as world:
@@ -219,6 +409,28 @@ async def test_a_fence_waits_for_a_row_read_anew_behind_a_later_gap():
         assert not fence.done()
         await world.quiet()
         await fence
+
+
+async def test_a_row_is_shown_with_its_links_though_another_is_asked_for():
+    async with World(whole=True) as world:
+        database = world.database
+        database.now("two", "0", owner=0)
+        database.now("two", "1", owner=0)
+        await world.watch("two", fields=("owner", "tags"))
+        database.prompt = False
+        transaction = database.begin()
+        database.write(transaction, "one", "0", {"owner": 1, "grade": 10})
+        database.write(transaction, "two", "1", {"owner": 1})
+        database.write(transaction, "two", "0", {"owner": 1}, {"owner"})
+        database.commit(transaction)
+        await turns(30)
+        [asked] = database.questions
+        asked.answer()
+        await turns(30)
+        world.check()
+        await world.quiet()
+        world.check()
+        world.check_equal()
 
 
 async def test_what_cannot_be_decided_after_an_answer_is_asked_again():

@@ -18,6 +18,7 @@ from ddpcore import Change, DDPError, Document, Gap, LiveQuery, MemoryBus, Op
 from ddpcore.live import observer as observer_module
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.live.document import Step
+from ddpcore.wire.frame import Frame
 
 
 class Table:
@@ -230,6 +231,41 @@ async def test_who_joins_sees_all_that_was_committed_before():
         await world.table.write("a", "1", 1)
         second = await world.watch("a")
         assert set(second.documents) == {"1"}
+
+
+class Client(Watcher):
+    """One of a kind that is told together."""
+
+    together = 0
+
+    @staticmethod
+    def take_together(clients: list[Client], steps: list[Step], frames: list[Frame]) -> None:
+        assert frames == [step.frame for step in steps]
+        for client in clients:
+            client.together += 1
+            for step in steps:
+                client.take(step)
+
+    def leave(self) -> None:
+        pass
+
+
+async def test_watchers_of_several_kinds_and_none_that_left_is_kept():
+    async with World() as world:
+        query = Query(world.table, "t")
+        functions = [await world.watch("t") for _ in range(2)]
+        clients = [Client() for _ in range(3)]
+        handles = await world.crossbar.observe([(query, client) for client in clients])
+        await world.table.write("t", "1", 1)
+        await world.crossbar.settled()
+        world.crossbar.release(handles.pop())
+        left = weakref.ref(clients.pop())
+        gc.collect()
+        assert left() is None
+        await world.table.write("t", "1", 2)
+        await world.crossbar.settled()
+        assert [each.values() for each in (*functions, *clients)] == [{"1": 2}] * 4
+        assert [each.together for each in clients] == [2, 2]
 
 
 async def test_the_last_one_leaving_frees_everything():

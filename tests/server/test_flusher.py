@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from memory_client import Client, running, turns
 
 from ddpcore import Server
@@ -55,6 +56,24 @@ async def test_a_client_that_cannot_be_sent_anything_takes_nothing_from_the_othe
             ctx.added("c", "2", {})
         await turns()
         assert [numbers(each) for each in clients[1:]] == [["1", "2"], ["1", "2"]]
+
+
+async def test_who_cannot_be_asked_what_it_is_to_be_sent_takes_nothing_from_the_others(expect_log):
+    expect_log("ddpcore.server", "A client could not be sent what waits for it")
+    server, contexts = publishing()
+    async with running(server):
+        clients = [await subscriber(server) for _ in range(3)]
+
+        def broken():
+            raise OSError("broken")
+
+        session = clients[1].receiver
+        session.outbox = type("Broken", (), {"take": staticmethod(broken), "flowing": True})()
+        for ctx in contexts:
+            ctx.added("c", "1", {})
+        await turns()
+        assert [numbers(each) for each in clients] == [["1"], [], ["1"]]
+        assert clients[1].closed == (1011, "Internal error")
 
 
 async def test_what_fails_when_a_client_goes_on_takes_nothing_from_the_others(expect_log):
@@ -121,3 +140,76 @@ async def test_a_server_stops_while_clients_wait_for_their_turn():
         await server.stop()
     assert [numbers(each) for each in clients] == [["1"]] * 3
     assert not server.flusher._waiting
+
+
+def once(client: Client, what) -> None:
+    """Do this when the client is sent something next."""
+    send = client.transport.send
+
+    def sending(frames):
+        client.transport.send = send
+        send(frames)
+        what()
+
+    client.transport.send = sending
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_who_comes_back_while_others_are_sent_to_gets_all_once(goes_on):
+    """What was taken for it has not left yet."""
+    server, contexts = publishing()
+    async with running(server):
+        first, second = [await subscriber(server) for _ in range(2)]
+        id, received = second.messages[0]["session"], len(second.messages)
+        back = Client(server)
+        connect = {"msg": "connect", "version": "1", "support": ["1"]}
+        once(first, lambda: back.put(**connect, session=id, receivedCount=received))
+        for ctx in contexts:
+            ctx.added("c", "1", {})
+        if goes_on:
+            second.receiver.blocked()
+            second.receiver.drained()
+        await turns()
+        assert [numbers(each) for each in (first, second)] == [["1"], ["1"]]
+        assert second.closed == (1000, "Normal closure")
+        assert back.story == ["connected", "added"]
+        assert server.sessions[id].machine.outbox.sent == received + 2
+        contexts[1].added("c", "2", {})
+        await turns()
+        assert back.story == ["connected", "added", "added"]
+
+
+async def test_who_is_closed_while_others_are_sent_to_gets_what_was_taken():
+    server, contexts = publishing()
+    async with running(server):
+        first, second, third = [await subscriber(server) for _ in range(3)]
+
+        def act():
+            contexts[1].added("c", "2", {})
+            contexts[1].connection.close()
+            third.receiver.lost()
+
+        once(first, act)
+        for ctx in contexts:
+            ctx.added("c", "1", {})
+        sent = third.receiver.machine.outbox.sent
+        await turns()
+        assert numbers(second) == ["1", "2"]
+        assert second.closed == (1000, "Normal closure")
+        assert not second.transport.late
+        assert third.receiver.machine.outbox.sent == sent + 1
+        assert not server.flusher._leaving
+
+
+async def test_what_is_sent_is_counted_whoever_else_is_closed_meanwhile():
+    server, contexts = publishing()
+    async with running(server):
+        first, second = [await subscriber(server) for _ in range(2)]
+        contexts[0].added("c", "1", {})
+        contexts[1].added("c", "1", {"text": "x" * 1000})
+        once(first, contexts[1].connection.close)
+        contexts[0].connection.close()
+        frames = [*first.transport.frames, *second.transport.frames]
+        assert [numbers(each) for each in (first, second)] == [["1"], ["1"]]
+        assert server.traffic.frames == len(frames)
+        assert server.traffic.bytes == sum(len(frame.data) for frame in frames)

@@ -17,7 +17,7 @@ from memory_client import Store
 
 from ddpcore import UNSET, Document
 from ddpcore.live.document import Step
-from ddpcore.session.mergebox import MergeBox, Part
+from ddpcore.session.mergebox import LivePart, MergeBox, Part
 from ddpcore.session.outbox import Outbox
 
 
@@ -351,6 +351,69 @@ def test_a_part_that_follows_puts_off_what_a_slow_client_is_to_be_told():
         part.take(Step(before, result["1"]))
     outbox.drain()
     assert [json.loads(frame.data)["fields"] for frame in outbox.take()] == [{"a": 1}, {"a": 3}]
+
+
+def test_parts_are_told_together_whatever_becomes_of_one(expect_log):
+    expect_log("ddpcore.session", "A client could not be told of a change")
+    documents = [Document.of("c", "1", {"a": n}) for n in range(3)]
+    result, wakes = {"1": documents[0]}, []
+
+    def broken():
+        raise OSError("broken")
+
+    outboxes = [Outbox(lambda n=n: wakes.append(n)) for n in range(3)]
+    boxes = [MergeBox(each) for each in outboxes]
+    parts = [box.live_part() for box in boxes]
+    for part, outbox in zip(parts, outboxes, strict=True):
+        part.take(Step(None, documents[0]))
+        outbox.take()
+        part.follow(result)
+    outboxes[0].wake = broken
+    outboxes[1].block()
+    wakes.clear()
+    LivePart.take_together(parts, [Step(documents[0], documents[0])], [])
+    assert wakes == []
+    result["1"] = documents[2]
+    steps = [Step(documents[0], documents[1]), Step(documents[1], documents[2])]
+    LivePart.take_together(parts, steps, [step.frame for step in steps])
+    assert wakes == [2]
+    outboxes[1].drain()
+    assert [len(outbox.take()) for outbox in outboxes[1:]] == [1, 2]
+    assert [box.documents("c") for box in boxes] == [{"1": documents[2]}] * 3
+
+
+def test_a_part_among_others_is_told_together_with_parts_that_follow():
+    outbox = Outbox(lambda: None)
+    box = MergeBox(outbox)
+    first, second = box.live_part(), box.live_part()
+    first.take(Step(None, Document.of("c", "1", {"a": 1})))
+    old, new = (Document.of("c", "1", {"a": 2, "b": n}) for n in (1, 2))
+    second.take(Step(None, old))
+    second.follow({"1": new})
+    outbox.take()
+    step = Step(old, new)
+    LivePart.take_together([second], [step], [step.frame])
+    assert box.documents("c")["1"].fields == {"a": 1, "b": 2}
+    assert [json.loads(frame.data)["fields"] for frame in outbox.take()] == [{"b": 2}]
+
+
+def test_a_part_that_has_left_holds_what_the_client_has():
+    outbox = Outbox(lambda: None)
+    box = MergeBox(outbox)
+    part, document = box.live_part(), Document.of("c", "1", {"a": 1})
+    part.take(Step(None, document))
+    result = {"1": document}
+    part.follow(result)
+    outbox.take()
+    part.leave()
+    part.leave()
+    step = Step(result.pop("1"), None)
+    LivePart.take_together([part], [step], [step.frame])
+    part.take(step)
+    assert outbox.take() == []
+    assert box.documents("c") == {"1": document}
+    box.drop(part)
+    assert [frame.data for frame in outbox.take()] == [step.frame.data]
 
 
 def test_a_part_that_follows_wakes_the_outbox_once():

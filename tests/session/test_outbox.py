@@ -17,7 +17,7 @@ from ddpcore.session import outbox as module
 from ddpcore.session.mergebox import LivePart, MergeBox
 from ddpcore.session.outbox import SLICE, Outbox, Traffic
 from ddpcore.wire import messages
-from ddpcore.wire.frame import Frame
+from ddpcore.wire.frame import UNCOUNTED, Frame
 
 
 def document(id: str, version: int, size: int = 0) -> Document:
@@ -226,7 +226,9 @@ def test_a_drained_outbox_flows_again():
 
 
 def test_after_the_end_nothing_waits():
-    w = Waking()
+    w = Waking(replay=10)
+    w.outbox.send(messages.ready(["s"]))
+    w.outbox.take()
     w.outbox.block()
     w.outbox.step(Step(None, document("1", 1)))
     w.outbox.end()
@@ -235,6 +237,7 @@ def test_after_the_end_nothing_waits():
     w.outbox.drain()
     w.outbox.block()
     w.outbox.wake()  # of nobody
+    assert w.outbox.sent == 1
     assert (w.outbox.pending, w.outbox.take(), w.outbox.held) == (False, [], 0)
     assert w.traffic.blocked == 0
 
@@ -446,3 +449,172 @@ def test_frames_kept_to_be_sent_again_are_not_many(monkeypatch: pytest.MonkeyPat
         kept = w.outbox.log
         assert len(kept) <= 200
         assert sum(len(frame.data) for frame in kept) <= 1100
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_clients_that_are_sent_the_same_are_given_one_list(count):
+    w, other = Waking(), Waking()
+    other.outbox._traffic = w.traffic
+    frames = [messages.ready([str(n)]) for n in range(count)]
+    for each in frames:
+        w.outbox.send(each)
+        other.outbox.send(each)
+    taken = w.outbox.take()
+    assert taken == frames
+    assert other.outbox.take() is taken
+    assert w.traffic.last_size == sum(len(each.data) for each in frames)
+
+
+def test_what_nobody_can_come_back_for_is_not_kept():
+    w = Waking()
+    for n in range(3):
+        w.outbox.send(messages.ready([str(n)]))
+        w.outbox.take()
+    assert w.outbox.log == []
+    assert w.outbox.sent == 3
+
+
+def test_what_leaves_next_is_not_taken_for_what_is_kept(monkeypatch: pytest.MonkeyPatch):
+    """A client that comes back while its old socket is still there, and more is on its way to it."""
+    monkeypatch.setattr(module, "REPLAY_BYTES", 1000)
+    w = Waking(replay=10)
+    for n in range(5):
+        w.outbox.step(Step(None, document(str(n), 1, 2000)))
+    w.all()
+    for n in range(3):
+        w.outbox.send(messages.ready([str(n)]))
+    assert w.outbox.sent == 5
+    assert w.outbox.covers(5)
+    assert not w.outbox.covers(3)
+
+
+class Side:
+    """A client: its outbox, what it was to get, and what it got."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.outbox = Outbox(self._wake, replay=REPLAY, traffic=traffic)
+        self.awake = False
+        self.result: dict[str, Document] = {}
+        self.part = MergeBox(self.outbox).live_part()
+        first = Step(None, document("first", 0))
+        self.result["first"] = first.document
+        self.part.take(first)
+        self.part.follow(self.result)
+        assert first.frame is not None
+        self.said = [first.frame]
+        self.got: list[tuple[Frame, int]] = []  # what is counted, and the bytes it came with
+        self.least = 0  # what it said when it came back
+        self.here = True
+
+    def _wake(self) -> None:
+        assert not self.awake
+        self.awake = True
+
+    def take(self) -> None:
+        self.awake = False
+        frames = self.outbox.take()
+        size = sum(len(frame.data) for frame in frames)
+        assert size < SMALL_SLICE or size - len(frames[-1].data) < SMALL_SLICE
+        self.got += [(frame, size) for frame in frames if frame.about is not UNCOUNTED]
+        assert self.outbox.sent == len(self.got)
+        if self.outbox.pending:
+            self.awake = True
+
+    def come_back(self, received: int) -> None:
+        lacks = [size for _, size in self.got[received:]]
+        is_little = len(lacks) <= REPLAY and sum(lacks) <= SMALL_REPLAY // 2
+        if not self.outbox.covers(received):
+            assert received > len(self.got) or received < self.least or not is_little
+            return
+        assert len(lacks) <= REPLAY
+        self.outbox.resume(received, messages.connected("me"))
+        self.awake = True
+        del self.got[received:]
+        self.least = received
+        self.here = True
+
+    def check(self) -> None:
+        got = [frame for frame, _ in self.got if frame.about != module.CONNECTED]
+        assert [id(frame) for frame in got] == [id(frame) for frame in self.said]
+
+
+REPLAY, SMALL_REPLAY, SMALL_SLICE, SMALL_LARGE = 4, 1000, 300, 50
+
+
+class Log(RuleBasedStateMachine):
+    """Two clients that are sent the same, or not, and come back: each gets all of it, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(module, "SLICE", SMALL_SLICE)
+        self.patch.setattr(module, "REPLAY_BYTES", SMALL_REPLAY)
+        self.patch.setattr(module, "LARGE", SMALL_LARGE)
+        self.traffic = Traffic()
+        self.sides = [Side(self.traffic), Side(self.traffic)]
+        self.made = 0
+
+    def _new(self, size: int) -> Step:
+        self.made += 1
+        return Step(None, document(str(self.made), 1, size))
+
+    @rule(
+        sizes=st.lists(st.sampled_from([0, 10, 250, 700, 1200]), min_size=1, max_size=3),
+        first=st.integers(0, 1),
+    )
+    def tell(self, sizes: list[int], first: int) -> None:
+        steps = [self._new(size) for size in sizes]
+        frames = [step.frame for step in steps]
+        for side in self.sides:
+            side.result.update({step.document.id: step.document for step in steps})
+            side.said += frames
+        parts = [self.sides[first].part, self.sides[1 - first].part]
+        LivePart.take_together(parts, steps, frames)
+
+    @rule(which=st.integers(0, 1))
+    def answer(self, which: int) -> None:
+        self.made += 1
+        frame = messages.ready([str(self.made)])
+        self.sides[which].said.append(frame)
+        self.sides[which].outbox.send(frame)
+
+    @rule(which=st.integers(0, 1))
+    def ping(self, which: int) -> None:
+        self.sides[which].outbox.send_uncounted(messages.PING)
+
+    @rule(which=st.integers(0, 1))
+    def take(self, which: int) -> None:
+        while self.sides[which].awake:
+            self.sides[which].take()
+
+    @rule(which=st.integers(0, 1), what=st.sampled_from(["block", "drain", "drain", "detach"]))
+    def turn_away(self, which: int, what: str) -> None:
+        side = self.sides[which]
+        if what != "drain" or side.here:
+            side.awake = False
+            getattr(side.outbox, what)()
+            side.here = what != "detach" and side.here
+
+    @rule(which=st.integers(0, 1), lacks=st.integers(-1, 5))
+    def come_back(self, which: int, lacks: int) -> None:
+        side = self.sides[which]
+        side.awake = False
+        side.come_back(max(len(side.got) - lacks, 0))
+        side.awake = side.outbox.pending
+
+    def teardown(self) -> None:
+        for side in self.sides:
+            if not side.here:
+                side.come_back(len(side.got))
+            side.outbox.drain()
+            while side.outbox.pending:
+                side.take()
+            side.check()
+            assert side.outbox.flowing
+            kept = sum(len(frame.data) for frame in side.outbox.log)
+            assert kept <= 1.5 * SMALL_REPLAY + 2 * REPLAY * SMALL_LARGE
+        self.patch.undo()
+
+
+Log.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestLog = Log.TestCase

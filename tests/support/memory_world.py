@@ -181,6 +181,7 @@ class World:
         known = set(map(id, self.crossbar._observers.values()))
         for table in self.crossbar._tables.values():
             assert {id(observer) for observer in table.index} <= known
+            assert {id(observer) for observer in table.keys} <= known
             for holders in table.index._holders.values():
                 assert {id(observer) for observer in holders} <= known
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import shutil
 import socket as sockets
 import ssl
 import struct
 import subprocess
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -483,6 +485,90 @@ async def test_blocked_and_drained_once_each(house):
             assert await peer.hear() == (TEXT, chunk.data)
         assert await ear.next() == ear.drained
         assert ear.told.empty()
+
+
+@everywhere
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_the_socket_takes_in_part_arrives_whole_and_in_order(house, seed):
+    """Messages, answers to pings and a close, to a socket with little room."""
+    chance = random.Random(seed)
+    async with house() as it:
+        peer, ear = await it.peer()
+        socket = ear.transport.socket or ear.transport._wire._stream.socket
+        socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, 4096)
+        sent, pinged = [], []
+        for n in range(200):
+            for _ in range(chance.choice([0, 1, 3])):
+                payload = b"%d." % len(sent) + b"x" * chance.choice([0, 100, 5_000, 30_000])
+                sent.append(payload)
+                ear.transport.send([Frame(payload)])
+            if chance.random() < 0.3:
+                pinged.append(b"%d" % n)
+                peer.send(frame(PING, pinged[-1]), frame(TEXT, b"more"))
+                while (await ear.next()) != "more":
+                    pass  # blocked, drained
+            while len(sent) > chance.choice([0, 5, 20]):
+                first, payload = await peer.hear()
+                if first == PONG:
+                    pinged = pinged[pinged.index(payload) + 1 :]
+                else:
+                    assert (first, payload) == (TEXT, sent.pop(0))
+        ear.transport.close(1000, "")
+        while (first := (await peer.hear())) != (CLOSE, close(1000)):
+            if first[0] == TEXT:
+                assert first[1] == sent.pop(0)
+        assert not sent
+
+
+@pytest.mark.parametrize("house", ["unix"], indirect=True)
+async def test_nothing_overtakes_an_answer_that_waits_for_room(house):
+    async with house() as it:
+        peer, ear = await it.peer()
+        ear.transport.send([Frame(b"first")])
+        assert await peer.hear() == (TEXT, b"first")
+        peer.writer.transport.pause_reading()
+        ears, peers = ear.transport.socket, peer.writer.transport._sock
+        filled = 0
+        while True:
+            try:
+                filled += ears.send(frame(PONG)[:1] + b"\0")
+            except BlockingIOError:
+                break
+        peer.send(frame(PING, b"asked"), frame(TEXT, b"more"))
+        assert await ear.next() == "more"
+        assert ear.transport._wire.get_write_buffer_size()
+        while filled:
+            filled -= len(peers.recv(filled))
+        ear.transport.send([Frame(b"last")])  # now there is room
+        peer.writer.transport.resume_reading()
+        assert await peer.hear() == (PONG, b"asked")
+        assert await peer.hear() == (TEXT, b"last")
+
+
+@everywhere
+async def test_where_nothing_waits_the_socket_is_sent_to(house):
+    async with house() as it:
+        peer, ear = await it.peer()
+        writes, wire = [], ear.transport._wire
+        idle = {"write": writes.append, "get_write_buffer_size": staticmethod(lambda: 0)}
+        ear.transport._wire = type("Wire", (), idle)()
+        ear.transport.send([Frame(b"{}")])
+        ear.transport._wire = wire
+        if ear.transport.socket is None:  # with TLS
+            assert len(writes) == 1
+        else:
+            assert writes == []
+            assert await peer.hear() == (TEXT, b"{}")
+
+
+def test_each_thread_reads_to_a_place_of_its_own():
+    """Each loop has a thread, and there may be several."""
+    spaces = [connection._buffer.space]
+    thread = threading.Thread(target=lambda: spaces.append(connection._buffer.space))
+    thread.start()
+    thread.join()
+    assert spaces[0].obj is not spaces[1].obj
+    assert connection._buffer.space is spaces[0]
 
 
 async def test_a_session_that_gets_a_blocked_client_is_told_when_it_goes_on(house):

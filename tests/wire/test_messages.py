@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from ddpcore import UNSET, MeteorError
@@ -43,6 +45,22 @@ def test_a_frame_is_wrapped_once_for_each_framing():
     assert [frame.wrapped(braces), frame.wrapped(braces)] == [b"{1}", b"{1}"]
     assert frame.wrapped(bytes) == b"1"
     assert calls == [b"1"]
+
+
+def test_a_frame_may_be_wrapped_in_two_threads():
+    """A ping is one frame for all servers of a process, and each may have a loop of its own."""
+    meanwhile = []
+
+    def brackets(data):
+        if not meanwhile:
+            meanwhile.append(b"")
+            thread = threading.Thread(target=lambda: meanwhile.append(frame.wrapped(brackets)))
+            thread.start()
+            thread.join()
+        return b"[" + data + b"]"
+
+    frame = Frame(b"1")
+    assert [frame.wrapped(brackets), meanwhile[1]] == [b"[1]", b"[1]"]
 
 
 def test_frames_and_unset_show_what_they_are():
