@@ -34,8 +34,8 @@ class Framing:
     greeting = b""
 
     def __init__(self) -> None:
-        self._frames: Sequence[Frame] = ()
-        self._wrapped = b""
+        # Together, as several threads may have servers that frame with this one.
+        self._last: tuple[Sequence[Frame], bytes] = ((), b"")
 
     def reader(self, max_message_size: int) -> Reader:
         """What reads the client's side of a connection."""
@@ -44,10 +44,11 @@ class Framing:
     def wrap(self, frames: Sequence[Frame]) -> bytes:
         """The bytes that bring `frames` to a client."""
         # What goes to one client goes to the next as well, mostly, and is the same to the byte.
-        if frames is not self._frames and frames != self._frames:
-            self._wrapped = self.join(frames)
-            self._frames = frames
-        return self._wrapped
+        last, wrapped = self._last
+        if frames is not last and frames != last:
+            wrapped = self.join(frames)
+            self._last = (frames, wrapped)
+        return wrapped
 
     def join(self, frames: Sequence[Frame]) -> bytes:
         """Make these bytes."""
