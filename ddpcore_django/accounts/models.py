@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
@@ -14,15 +17,17 @@ class LoginToken(models.Model):
     The token itself is not here: whoever reads this table cannot log in.
     """
 
-    user = models.ForeignKey(
+    user: models.ForeignKey[Any, Any] = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="ddp_login_tokens"
     )
-    hashed = models.CharField(max_length=44, unique=True)
-    created = models.DateTimeField()
-    expires = models.DateTimeField(db_index=True)
-    last_used = models.DateTimeField()
+    hashed: models.CharField[str, str] = models.CharField(max_length=44, unique=True)
+    created: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    expires: models.DateTimeField[datetime, datetime] = models.DateTimeField(db_index=True)
+    last_used: models.DateTimeField[datetime, datetime] = models.DateTimeField()
 
     class Meta:
+        """How the admin calls it."""
+
         verbose_name = "login"
 
     def __str__(self) -> str:
