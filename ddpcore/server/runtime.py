@@ -289,7 +289,7 @@ class SessionRuntime:
                 raise
         finally:
             if context._over_callbacks is not None:
-                context.over()
+                context._over()
         if context.user_changed:
             await self._rerun(self.machine.user_id)
         wrote = fence.wrote  # looked at once: threads that outlive the method may still write
