@@ -194,13 +194,13 @@ async def came_back(server, session: str, received: int) -> dict:
 
 async def test_nothing_is_left_of_those_who_are_gone(server, world):
     async with connect(server.address) as witness:
-        for turn in range(12):
+        for turn in range(6):
             async with connect(server.address) as client:
                 await client.call("test.bind", "ann")
                 if turn % 3 == 1:
                     await client.call("test.bind", "bob")
                 if turn % 3 == 2:
-                    await watched(client)
+                    await client.call("test.mark")  # it may be watched by now, or not
                     await client.call("test.unbind")
                 if turn % 2:
                     await client.send(msg="method", id="m", method="test.bind", params=["bob"])
