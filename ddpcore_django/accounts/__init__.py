@@ -1,0 +1,5 @@
+"""Meteor's accounts on `django.contrib.auth`: an optional app, ``"ddpcore_django.accounts"``.
+
+A stock Meteor client signs up, logs in, resumes, logs out, changes and resets its password and
+verifies its e-mail address, against any Django user model (docs/accounts.md).
+"""

@@ -1,0 +1,73 @@
+"""Login tokens: made, found again, taken back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.utils import timezone
+
+from ddpcore_django.accounts.conf import accounts_conf
+from ddpcore_django.accounts.models import LoginToken
+
+__all__ = ["TOKEN_LENGTH", "Login", "find", "hashed", "issue", "revoke", "revoke_all", "sweep"]
+
+TOKEN_LENGTH = 43
+"""Characters of a token: those of `Random.secret` (Meteor 3.0.4, accounts_server.js)."""
+
+_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+
+class Login(NamedTuple):
+    """A token with its row."""
+
+    token: str
+    row: LoginToken
+
+
+def hashed(token: str) -> str:
+    """What is kept of a token (Meteor 3.0.4, `Accounts._hashLoginToken`)."""
+    return base64.b64encode(hashlib.sha256(token.encode("utf-8", "replace")).digest()).decode()
+
+
+def issue(user: Any, expires: datetime | None = None) -> Login:
+    """A new token for a user.
+
+    Args:
+        user: Whose.
+        expires: Until when; None: as long as the settings say.
+    """
+    token = "".join(secrets.choice(_CHARACTERS) for _ in range(TOKEN_LENGTH))
+    now = timezone.now()
+    if expires is None:
+        expires = now + timedelta(days=accounts_conf().login_days)
+    row = LoginToken.objects.create(
+        user=user, hashed=hashed(token), created=now, expires=expires, last_used=now
+    )
+    return Login(token, row)
+
+
+def find(token: str) -> LoginToken | None:
+    """The row of a token, also of one that has expired."""
+    return LoginToken.objects.select_related("user").filter(hashed=hashed(token)).first()
+
+
+def revoke(row_id: int) -> None:
+    """Take one token back."""
+    for row in LoginToken.objects.filter(pk=row_id):
+        row.delete()
+
+
+def revoke_all(user: Any, but: int | None = None) -> None:
+    """Take back all tokens of a user, but that of one row."""
+    for row in LoginToken.objects.filter(user=user).exclude(pk=but):
+        row.delete()
+
+
+def sweep() -> int:
+    """Delete what has expired; how many there were."""
+    deleted, _ = LoginToken.objects.filter(expires__lte=timezone.now()).delete()
+    return deleted

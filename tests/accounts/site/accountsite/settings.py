@@ -1,0 +1,68 @@
+"""The project with accounts. TEST_DATABASE says where, TEST_DDPCORE and TEST_ACCOUNTS how."""
+
+import json
+import os
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+SECRET_KEY = "tests"
+USE_TZ = True
+TIME_ZONE = "UTC"
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "accountsite.urls"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "ddpcore_django",
+    "ddpcore_django.accounts",
+    "accountsite",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+DEFAULT_FROM_EMAIL = "site@example.org"
+DDPCORE = json.loads(os.environ.get("TEST_DDPCORE", "{}"))
+DDPCORE_ACCOUNTS = {"ROOT_URL": "http://localhost:3000/"} | json.loads(
+    os.environ.get("TEST_ACCOUNTS", "{}")
+)
+# Fast ones: the strong ones are for those who attack, and have tests of their own.
+PASSWORD_HASHERS = json.loads(os.environ.get("TEST_HASHERS", "null")) or [
+    "accountsite.hashers.FastMeteorHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.MD5PasswordHasher",
+]
+
+_parts = urlsplit(os.environ.get("TEST_DATABASE", "postgresql:///"))
+_query = dict(parse_qsl(_parts.query))
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(_parts.path.lstrip("/")),
+        "USER": unquote(_parts.username or _query.get("user", "")),
+        "PASSWORD": unquote(_parts.password or _query.get("password", "")),
+        "HOST": unquote(_parts.hostname or _query.get("host", "")),
+        "PORT": str(_parts.port or _query.get("port", "")),
+    }
+}
+
+# Tables are made straight from the models; those of accounts by their migrations.
+MIGRATION_MODULES = {"admin": None, "auth": None, "contenttypes": None, "sessions": None}
