@@ -1,3 +1,4 @@
+from accountsite.mailbox import Mailbox
 from accountsite.models import Mark, User
 from ddpcore_django.accounts import binding, tokens
 from ddpcore_django.accounts.models import LoginToken
@@ -75,4 +76,4 @@ class Methods(APIMixin):
         }
 
 
-API.register([MarkCollection, Marks, Methods])
+API.register([MarkCollection, Marks, Methods, Mailbox])

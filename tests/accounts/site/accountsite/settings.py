@@ -38,8 +38,9 @@ TEMPLATES = [
     }
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+EMAIL_BACKEND = "accountsite.mailbox.Backend"
 DEFAULT_FROM_EMAIL = "site@example.org"
+AUTH_PASSWORD_VALIDATORS = json.loads(os.environ.get("TEST_VALIDATORS", "[]"))
 DDPCORE = json.loads(os.environ.get("TEST_DDPCORE", "{}"))
 DDPCORE_ACCOUNTS = {"ROOT_URL": "http://localhost:3000/"} | json.loads(
     os.environ.get("TEST_ACCOUNTS", "{}")

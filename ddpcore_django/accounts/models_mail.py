@@ -1,0 +1,36 @@
+"""Addresses that were proven to be a user's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+__all__ = ["VerifiedAddress"]
+
+
+class VerifiedAddress(models.Model):
+    """A user once opened a link that was mailed to this address.
+
+    It counts while the user has exactly this address (`ddpcore_django.accounts.addresses`).
+    """
+
+    user: models.ForeignKey[Any, Any] = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="ddp_verified_addresses"
+    )
+    address: models.CharField[str, str] = models.CharField(max_length=320)
+    verified_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+
+    class Meta:
+        """One row for each."""
+
+        verbose_name = "verified address"
+        verbose_name_plural = "verified addresses"
+        constraints = [  # noqa: RUF012
+            models.UniqueConstraint(fields=["user", "address"], name="ddpcore_accounts_verified")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address} of {self.user}"
