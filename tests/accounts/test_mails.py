@@ -37,7 +37,9 @@ async def tokens(client, purpose):
     return [
         token
         for mail in await mails(client)
-        for token in re.findall(rf"^http://localhost:3000/#/{purpose}/(\S+)$", mail["body"], re.MULTILINE)
+        for token in re.findall(
+            rf"^http://localhost:3000/#/{purpose}/(\S+)$", mail["body"], re.MULTILINE
+        )
     ]
 
 
