@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from accounts import AMBIGUOUS, USERS, CallError, digest, error, login, result, unlimited
@@ -157,7 +158,18 @@ async def test_what_the_model_refuses(server, world):
     world("assert not User.objects.exists()")
 
 
-@pytest.mark.parametrize("env", [{"TEST_VALIDATORS": "1"}])
+VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+
+@pytest.mark.parametrize("env", [{"TEST_VALIDATORS": json.dumps(VALIDATORS)}])
 async def test_the_validators_of_passwords_are_asked(server, world):
     async with unlimited(server.address) as client:
         for name, password in (("ann", "short"), ("ann", "12345678901"), ("ann", "password123"),

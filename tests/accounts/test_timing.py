@@ -94,7 +94,7 @@ async def test_logs_show_no_secrets(project, world):
         await error(client, "login", by_password("ann", "wrong"))
         await error(client, "login", {"user": {"username": "ann"}, "password": "plainly"})
         await client.call("login", {"resume": mine["token"]})
-        await error(client, "login", {"resume": mine["token"], "user": 5})
+        await error(client, "login", {"resume": {"token": mine["token"]}})
         await error(client, "changePassword", "plainly", digest("wrong"))
         await error(client, "changePassword", digest("secret"), 5)
         swapped = {"algorithm": digest("secret")["digest"], "digest": "sha-256"}
