@@ -77,7 +77,7 @@ def all_say_yes(context: Context, hook: str, **what: Any) -> bool:
         logger.exception("Exception in %s, which means no", hook)
         return False
     # pluggy leaves out who has returned None, perhaps since a `return` was forgotten.
-    return len(answers) == len(asked) and all([_is_true(answer, hook) for answer in answers])
+    return len(answers) == len([each for each in answers if _is_true(each, hook)]) == len(asked)
 
 
 def passed_second_factor(context: Context, user: Any, code: str | None) -> None:

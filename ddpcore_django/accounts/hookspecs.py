@@ -40,6 +40,7 @@ def ddpcore_validate_login(attempt: Attempt) -> bool:
     Only True from all of them lets the user in. Raise a `ddpcore.MeteorError` to say why not; it
     takes the place of another error. Otherwise the client is told "Login forbidden".
     """
+    raise NotImplementedError  # a specification
 
 
 @hookspec(firstresult=True)
@@ -59,6 +60,7 @@ def ddpcore_validate_new_user(user: Any, connection: ConnectionHandle) -> bool:
     Only True from all of them lets it. Raise a `ddpcore.MeteorError` to say why not; otherwise the
     client is told "User validation failed".
     """
+    raise NotImplementedError  # a specification
 
 
 @hookspec

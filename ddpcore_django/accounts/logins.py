@@ -88,14 +88,14 @@ def _password(user: Any) -> Any:
 
 def _enter(context: MethodContext, login: tokens.Login, attempt: Attempt) -> None:
     binding.bind(context, login.row.pk)
-    context.set_user_id(str(login.row.user_id))
+    context.set_user_id(str(login.row.user.pk))
     attempts.tell(context, "ddpcore_logged_in", attempt=attempt)
 
 
 def result_of(login: tokens.Login) -> dict[str, Any]:
     """What clients get to know of a login."""
     return {
-        "id": str(login.row.user_id),
+        "id": str(login.row.user.pk),
         "token": login.token,
         "tokenExpires": login.row.expires,
     }

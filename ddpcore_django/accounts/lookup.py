@@ -12,8 +12,8 @@ __all__ = ["email_field", "is_storable", "user_by", "username_field"]
 
 def username_field() -> str:
     """The name of the field that names users."""
-    name: str = get_user_model().USERNAME_FIELD
-    return name
+    model: Any = get_user_model()
+    return str(model.USERNAME_FIELD)
 
 
 def email_field() -> str | None:

@@ -148,7 +148,7 @@ class OwnUser(MatchedQuery):
                 snapshot,
             )
 
-    def item(self, key: str, row: Row) -> Document:
+    def item(self, key: str, row: Row) -> Document:  # noqa: ARG002
         """Have the row read."""
         raise Undecided(key)
 
