@@ -26,6 +26,7 @@ class VerifiedAddress(models.Model):
     user: models.ForeignKey[Any, Any] = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="ddp_verified_addresses"
     )
+    user_id: Any
     address: models.CharField[str, str] = models.CharField(max_length=320)
     verified_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
 
@@ -49,5 +50,5 @@ class VerifiedAddress(models.Model):
 )
 def _tell(*, instance: VerifiedAddress, using: str, **_: object) -> None:
     # Users see in their own document which address is verified: it is news of their row.
-    model = get_user_model()._meta.concrete_model
+    model: Any = get_user_model()._meta.concrete_model
     announce(using, Rows.of(model, Op.UPDATE, instance.user_id))

@@ -126,6 +126,16 @@ async def test_nobody_waits_for_a_mail_server(server, people):
         assert len(await mails(client)) == 2
 
 
+async def test_a_mail_server_that_hangs_does_not_keep_a_server(project, people):
+    server = project.serve()
+    async with connect(server.address) as client:
+        await client.call("test.post_office", "shut")
+        for _ in range(4):
+            assert await client.call("forgotPassword", {"email": "ann@example.org"}) is None
+    assert server.end() == 0
+    assert "4 handlers do not end" in "".join(server.errors)
+
+
 async def test_a_broken_mail_server_says_nothing_and_the_log_names_no_address(project, people):
     server = project.serve()
     async with connect(server.address) as client:
