@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
 
@@ -35,10 +36,17 @@ LEFT_FOR_HANDLERS = 2
 
 
 class DjangoServer(Server):
-    """A server whose threads may use the ORM, and whose memory bus hears of its commits."""
+    """A server whose threads may use the ORM, and whose memory bus hears of its commits.
+
+    Attributes:
+        on_start: Called on the event loop when it has started.
+        on_stop: Called there when it is about to stop.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(executor=self._database_threads, **options)
+        self.on_start: list[Callable[[], None]] = []
+        self.on_stop: list[Callable[[], None]] = []
         self.on_gap.append(self._renew)
 
     def _database_threads(self) -> DatabaseThreads:
@@ -71,9 +79,13 @@ class DjangoServer(Server):
         await super()._start()
         if isinstance(self.bus, MemoryBus):
             memory_buses.add(self.bus)
+        for callback in self.on_start:
+            callback()
 
     async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
         """See `Server.stop`."""
+        for callback in self.on_stop:
+            callback()
         try:
             await super().stop(patience, spread)
         finally:
@@ -92,6 +104,10 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
         server.method(name)(_method(function))
     for name, publication in registry.publications.items():
         server.publish(name)(_publication(server, registry, publication))
+    if apps.is_installed("ddpcore_django.accounts"):
+        from ddpcore_django.accounts.install import install
+
+        install(server)
     return server
 
 

@@ -21,7 +21,8 @@ class AccountsConf:
         signup: Whether clients may make accounts (`createUser`); otherwise they are told
             "Signups forbidden". Off by default: a Django project decides who its users are.
         login_days: Days that a login lasts without a new one (Meteor's default, 90).
-        sweep_interval: Seconds between two looks for expired tokens, per process (Meteor's, 600).
+        sweep_interval: Seconds between two looks for expired tokens, per process (Meteor's, 600);
+            0: only when it starts.
         ambiguous_errors: Whether a failed login does not say what was wrong (Meteor 3's default).
         profile: What a client sees of its own user as `profile`: the path of a function of the
             user that gives a dictionary, or names of fields. Nothing by default.
