@@ -9,14 +9,17 @@ grows by what strangers ask for.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
-from django.contrib.auth import get_user_model
 from django.core import signing
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from ddpcore_django.accounts.conf import accounts_conf
+from ddpcore_django.accounts.logins import locked
+from ddpcore_django.accounts.lookup import user_by
 
 __all__ = ["Proof", "Purpose", "days", "prove", "root_url", "token_for", "url"]
 
@@ -25,7 +28,6 @@ Purpose = Literal["reset-password", "verify-email", "enroll-account"]
 
 SEPARATOR = "."
 LONGEST = 2048
-DAY = 86400.0
 
 
 class Proof(NamedTuple):
@@ -51,16 +53,13 @@ def prove(token: str, *purposes: Purpose) -> Proof | None:
         token: Anything that a client sent.
         purposes: What it may be for.
     """
-    user, address = _named(token)
-    if user is None or not user.is_active:
+    named = _named(token)
+    if named is None or not _holds(token, named.user, purposes):
+        return None  # nobody's row is locked for a token that was made up
+    user = locked(named.user)
+    if user is None or not user.is_active or not _holds(token, user, purposes):
         return None
-    for purpose in purposes:
-        try:
-            _signer(purpose, user).unsign(token, max_age=days(purpose) * DAY)
-        except signing.BadSignature:
-            continue
-        return Proof(user, address)
-    return None
+    return Proof(user, named.address)
 
 
 def url(purpose: Purpose, token: str) -> str:
@@ -98,24 +97,30 @@ def days(purpose: Purpose) -> float:
     return conf.reset_days if purpose == "reset-password" else conf.enroll_days
 
 
-def _named(token: str) -> tuple[Any, str]:
+def _holds(token: str, user: Any, purposes: Iterable[Purpose]) -> bool:
+    for purpose in purposes:
+        try:
+            _signer(purpose, user).unsign(token, max_age=timedelta(days=days(purpose)))
+        except signing.BadSignature:
+            continue
+        return True
+    return False
+
+
+def _named(token: str) -> Proof | None:
     # Nothing is proven yet: only strings come out of it, and only one, typed by the key's own
     # field, goes into a lookup.
-    nobody = None, ""
     if len(token) > LONGEST:
-        return nobody
+        return None
     try:
         pair = json.loads(urlsafe_base64_decode(token.partition(SEPARATOR)[0]))
     except (ValueError, RecursionError):
-        return nobody
+        return None
     if not isinstance(pair, list) or [type(each) for each in pair] != [str, str]:
-        return nobody
+        return None
     key, address = pair
-    users = get_user_model()._default_manager.select_for_update()
-    try:
-        return users.filter(pk=key).first(), address
-    except (TypeError, ValueError, OverflowError, ValidationError):  # no key of such a user
-        return nobody
+    user = user_by(id=key)
+    return None if user is None else Proof(user, address)
 
 
 def _signer(purpose: Purpose, user: Any) -> signing.TimestampSigner:

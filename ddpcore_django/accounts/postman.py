@@ -54,8 +54,8 @@ class Postman:
                 return done
             self._jobs.append((job, what, done))
             if self._senders < SENDERS:
-                self._senders += 1
                 threading.Thread(target=self._send, name="ddpcore-mails", daemon=True).start()
+                self._senders += 1  # not if there are no threads to be had
         return done
 
     def _send(self) -> None:

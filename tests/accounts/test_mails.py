@@ -3,102 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 from contextlib import asynccontextmanager
 
 import pytest
 import websockets
-from ddp_client import CallError, Client, connect
+from accounts import AMBIGUOUS, connect, digest, error
+from ddp_client import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-AMBIGUOUS = "Something went wrong. Please check your credentials."
-OLD, NEW = "an old password", "a new password"
-
-
-def digest(password):
-    return {"digest": hashlib.sha256(password.encode()).hexdigest(), "algorithm": "sha-256"}
-
-
-async def refused(client, method, *params):
-    with pytest.raises(CallError) as caught:
-        await client.call(method, *params)
-    error = caught.value.args[0]
-    return error["error"], error.get("reason")
-
-
-async def mails(client):
-    return await client.call("test.outbox")
-
-
-async def tokens(client, purpose):
-    return [
-        token
-        for mail in await mails(client)
-        for token in re.findall(
-            rf"^http://localhost:3000/#/{purpose}/(\S+)$", mail["body"], re.MULTILINE
-        )
-    ]
-
-
-async def forgot(client, email="ann@example.org"):
-    """The token of the mail that comes of it."""
-    assert await client.call("forgotPassword", {"email": email}) is None
-    return (await tokens(client, "reset-password"))[-1]
-
-
-async def logs_in(address, password, email="ann@example.org"):
-    async with connect(address) as client:
-        try:
-            await client.call("login", {"user": {"email": email}, "password": password})
-        except CallError:
-            return False
-        return True
-
-
-class People:
-    """The users, as the database has them."""
-
-    def __init__(self, shell):
-        self.shell = shell
-        shell("from ddpcore_django.accounts import addresses, links, mails")
-        shell("import json; from unittest import mock; from django.core import mail")
-        shell("from django.test import override_settings")
-
-    def ask(self, expression):
-        self.shell.start(f"print(json.dumps({expression}))")
-        value = json.loads(self.shell.line())
-        self.shell.finished()
-        return value
-
-    def add(self, name="ann", **fields):
-        email = fields.pop("email", f"{name}@example.org")
-        password = fields.pop("password", OLD)
-        self.shell(
-            f"""
-named = {{}} if User.USERNAME_FIELD == "email" else {{"username": {name!r}}}
-{name} = User.objects.create_user(email={email!r}, password={password!r}, **named, **{fields!r})
-"""
-        )
-
-    def change(self, name="ann", **fields):
-        self.shell(f"User.objects.filter(pk={name}.pk).update(**{fields!r})")
-
-    def verified(self, name="ann"):
-        return self.ask(f"sorted(addresses.verified({name}))")
-
-    def token(self, purpose, name="ann", days_ago=0.0):
-        self.shell(
-            f"""
-import time
-then = time.time() - {days_ago} * 86400
-with mock.patch("time.time", lambda: then):
-    token = links.token_for({purpose!r}, User.objects.get(pk={name}.pk), {name}.email)
-"""
-        )
-        return self.ask("token")
+from mail_links import (
+    EXPIRED,
+    NEW,
+    OLD,
+    RESET,
+    VERIFY,
+    VERIFY_EXPIRED,
+    People,
+    forgot,
+    logs_in,
+    mails,
+    opened,
+    tokens,
+)
 
 
 @pytest.fixture
@@ -134,7 +62,7 @@ async def test_a_forgotten_password_is_reset_by_the_link_of_a_mail(server, peopl
         assert not await logs_in(server.address, OLD)
         assert await logs_in(server.address, digest(NEW))
         assert await logs_in(server.address, NEW)
-        assert await refused(client, "resetPassword", token, new) == (403, "Token expired")
+        assert await error(client, "resetPassword", token, new) == (403, "Token expired")
         async with connect(server.address) as later:
             resumed = await later.call("login", {"resume": result["token"]})
             assert resumed["token"] == result["token"]
@@ -184,8 +112,8 @@ async def test_a_project_may_say_that_nobody_was_found(server, people):
     people.add("gone", is_active=False)
     async with connect(server.address) as client:
         for name in ("nobody", "gone"):
-            error = await refused(client, "forgotPassword", {"email": f"{name}@example.org"})
-            assert error == (403, "User not found")
+            said = await error(client, "forgotPassword", {"email": f"{name}@example.org"})
+            assert said == (403, "User not found")
         await forgot(client)
 
 
@@ -196,6 +124,16 @@ async def test_nobody_waits_for_a_mail_server(server, people):
             assert await client.call("forgotPassword", {"email": address}) is None
         await other.call("test.post_office", "open")
         assert len(await mails(client)) == 2
+
+
+async def test_a_mail_server_that_hangs_does_not_keep_a_server(project, people):
+    server = project.serve()
+    async with connect(server.address) as client:
+        await client.call("test.post_office", "shut")
+        for _ in range(4):
+            assert await client.call("forgotPassword", {"email": "ann@example.org"}) is None
+    assert server.end() == 0
+    assert "4 handlers do not end" in "".join(server.errors)
 
 
 async def test_a_broken_mail_server_says_nothing_and_the_log_names_no_address(project, people):
@@ -221,8 +159,8 @@ async def test_without_a_root_url_nobody_is_told_who_is_there(project, people):
     server = project.serve()
     async with connect(server.address) as client:
         for name in ("ann", "nobody"):
-            error = await refused(client, "forgotPassword", {"email": f"{name}@example.org"})
-            assert error == (500, "Internal server error")
+            said = await error(client, "forgotPassword", {"email": f"{name}@example.org"})
+            assert said == (500, "Internal server error")
     assert server.end() == 0
     assert "DDPCORE_ACCOUNTS['ROOT_URL']" in "".join(server.errors)
     for send in ("send_reset_password_email", "send_enrollment_email", "send_verification_email"):
@@ -250,20 +188,6 @@ async def test_links_know_nothing_of_what_a_request_says(server, people):
 
 
 # --- what kills a link ---------------------------------------------------------------------------
-
-RESET = ("resetPassword", NEW)
-VERIFY = ("verifyEmail",)
-EXPIRED = (403, "Token expired")
-VERIFY_EXPIRED = (403, "Verify email link expired")
-
-
-async def opened(client, how, token):
-    """None, or why it did not go well."""
-    method, *more = how
-    try:
-        await client.call(method, token, *more)
-    except CallError as problem:
-        return problem.args[0]["error"], problem.args[0]["reason"]
 
 
 async def test_each_link_is_for_its_own_purpose_and_works_once(server, people):
@@ -443,14 +367,14 @@ async def test_wrong_types_are_400(server, people, wrong):
         for params in (
             [wrong], [{"email": wrong}], [{"email": "ann@example.org", "more": wrong}], [],
         ):  # fmt: skip
-            assert await refused(client, "forgotPassword", *params) == mismatch
+            assert await error(client, "forgotPassword", *params) == mismatch
         for params in (
             [wrong, NEW], [token, wrong], [token, {**digest(NEW), "digest": wrong}],
             [token, {**digest(NEW), "more": wrong}], [token],
         ):  # fmt: skip
-            assert await refused(client, "resetPassword", *params) == mismatch
+            assert await error(client, "resetPassword", *params) == mismatch
         for params in ([wrong], [], [token, wrong]):
-            assert await refused(client, "verifyEmail", *params) == mismatch
+            assert await error(client, "verifyEmail", *params) == mismatch
         assert await mails(client) == []
 
 
@@ -501,6 +425,20 @@ async def test_an_address_is_verified_by_the_link_of_a_mail(server, people):
     assert people.verified() == ["ann@example.org"]
     assert "no unverified" in failure(people, "mails.send_verification_email(ann)")
     assert "No such email" in failure(people, "mails.send_verification_email(ann, 'x@example.org')")
+
+
+@pytest.mark.parametrize("capture", ["triggers", "signals"])
+async def test_ones_own_document_says_at_once_what_is_verified(server, other, people):
+    document = {"username": "ann", "emails": [{"address": "ann@example.org", "verified": False}]}
+    proven = {**document, "emails": [{"address": "ann@example.org", "verified": True}]}
+    async with connect(server.address) as client, connect(other.address) as elsewhere:
+        login = {"user": {"email": "ann@example.org"}, "password": digest(OLD)}
+        id = (await client.call("login", login))["id"]
+        await client.shows("users", {id: document})
+        assert await opened(elsewhere, VERIFY, people.token("verify-email")) is None
+        await client.shows("users", {id: proven})
+        people.shell("ann.ddp_verified_addresses.get().delete()")
+        await client.shows("users", {id: document})
 
 
 async def test_who_has_no_address_gets_no_mail(people):
