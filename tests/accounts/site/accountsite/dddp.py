@@ -5,10 +5,21 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
+from ddpcore_django.accounts import publications
 from ddpcore_django.api import API, APIMixin, api_endpoint, this
 
 SCALARS = (str, int, float, bool, bytes, type(None))
-spied = {"hashes": 0, "structures": [], "signals": [], "queries": 0}
+spied = {"hashes": 0, "structures": [], "signals": [], "queries": 0, "reads": []}
+
+_own_document = publications.own_document
+
+
+def _reading(user):
+    spied["reads"].append(user.get_username())
+    return _own_document(user)
+
+
+publications.own_document = _reading
 
 _pbkdf2 = django_hashers.pbkdf2
 
@@ -60,7 +71,7 @@ class Spy(APIMixin):
     def spied(self):
         """What has happened since the last time."""
         told = dict(spied)
-        spied.update(hashes=0, structures=[], signals=[], queries=0)
+        spied.update(hashes=0, structures=[], signals=[], queries=0, reads=[])
         return told
 
     @api_endpoint

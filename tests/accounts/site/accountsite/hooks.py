@@ -83,3 +83,7 @@ def ddpcore_login_failed(attempt):
 def ddpcore_logged_out(user, connection):
     assert connection.id
     told.append(["out", _name(user)])
+
+
+def profile(user):
+    return {"initial": user.get_username()[:1]}

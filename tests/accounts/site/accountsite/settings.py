@@ -52,6 +52,8 @@ PASSWORD_HASHERS = json.loads(os.environ.get("TEST_HASHERS", "null")) or [
     "django.contrib.auth.hashers.MD5PasswordHasher",
 ]
 
+if os.environ.get("TEST_PROXY_HEADER"):
+    SECURE_PROXY_SSL_HEADER = tuple(json.loads(os.environ["TEST_PROXY_HEADER"]))
 if os.environ.get("TEST_LOGGING"):
     LOGGING = {
         "version": 1,
