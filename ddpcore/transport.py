@@ -11,11 +11,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ddpcore.wire.frame import Frame
 
-__all__ = ["HEADERS", "HIGH_WATER", "MemoryTransport", "Receiver", "Transport", "visible_headers"]
+__all__ = [
+    "HEADERS",
+    "HIGH_WATER",
+    "Cookies",
+    "MemoryTransport",
+    "Receiver",
+    "Transport",
+    "visible_headers",
+]
 
 HIGH_WATER = 64 * 1024
 """Bytes that may wait in a transport. It is enough to have something at hand whenever the network
@@ -49,6 +57,18 @@ def visible_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers if name.lower() in HEADERS}
 
 
+class Cookies(NamedTuple):
+    """What a browser sent along unasked: its user's, but perhaps not meant by its user.
+
+    Attributes:
+        header: The value of the Cookie header.
+        origin: The page that connects. It is of our host, or named as one that may.
+    """
+
+    header: str
+    origin: str
+
+
 class Receiver(Protocol):
     """The side of a session that a transport talks to."""
 
@@ -77,6 +97,8 @@ class Transport(ABC):
         address: The peer's IP address as the socket knows it; None where there is none.
         headers: The visible request headers, see `visible_headers`.
         secure: Whether the socket itself is encrypted (TLS that ends here, not at a proxy).
+        cookies: The cookies of its request, where `Server.wants_cookies` and the page that sent
+            them is known. Handlers do not see them. Who wants them takes them away from here.
         gathers: Whether it calls `Receiver.flush` of every receiver that it has called `receive`
             of, before it lets the event loop go on. Then a read is answered with one write.
         high_water: Bytes that may wait here to be taken by the network or the client, set by
@@ -91,6 +113,7 @@ class Transport(ABC):
     address: str | None = None
     headers: Mapping[str, str] = {}
     secure: bool = False
+    cookies: Cookies | None = None
 
     @abstractmethod
     def send(self, frames: Sequence[Frame]) -> None:

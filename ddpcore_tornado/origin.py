@@ -1,8 +1,9 @@
 """Which web pages may talk to us.
 
-A login over DDP uses no cookie, so a foreign page could not act as somebody else's user. Still a
-page of another host is refused unless it is named: whoever reaches the server through a victim's
-browser, from inside a firewall, say, should not be served.
+A login over DDP uses no cookie, unless a server asks for them (`Origins.trusts`), so a foreign page
+could not act as somebody else's user. Still a page of another host is refused unless it is named:
+whoever reaches the server through a victim's browser, from inside a firewall, say, should not be
+served.
 """
 
 from __future__ import annotations
@@ -51,6 +52,16 @@ class Origins:
             return False
         page, own = urlsplit(origin).hostname, urlsplit(f"//{host}").hostname
         return page == own is not None or (page in _LOOPBACK and own in _LOOPBACK)
+
+    def trusts(self, origin: str | None, host: str) -> bool:
+        """Whether what a browser sends along with such a page's request may be taken for meant.
+
+        The same pages, but they must be named, or of the same host: ``*`` is no trust, and neither
+        is ``null``. Nor is a request without an origin: a proxy may have lost it.
+        """
+        if origin is None or origin.lower() == "null" or not is_readable(origin):
+            return False
+        return Origins(self.named - {"*", "null"}).allow(origin, host)
 
 
 def is_readable(url: str) -> bool:

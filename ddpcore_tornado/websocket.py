@@ -21,7 +21,7 @@ from tornado.web import RequestHandler
 
 from ddpcore.errors import DDPError
 from ddpcore.server import Server
-from ddpcore.transport import visible_headers
+from ddpcore.transport import Cookies, visible_headers
 from ddpcore_tornado.connection import Connection
 from ddpcore_tornado.framing import RAW, SOCKJS, Framing
 from ddpcore_tornado.origin import Origins, is_readable
@@ -96,6 +96,14 @@ class RawWebSocket(RequestHandler):
         origin = headers.get("Origin", headers.get("Sec-WebSocket-Origin"))  # the latter in 8
         return is_readable(origin or "") and self._origins.allow(origin, self.request.host)
 
+    def _cookies(self) -> Cookies | None:
+        if not self._server.wants_cookies:
+            return None
+        header, origin = (self.request.headers.get(name) for name in ("Cookie", "Origin"))
+        if not header or not origin or not self._origins.trusts(origin, self.request.host):
+            return None
+        return Cookies(header, origin)
+
     def _answer(self) -> bytes:
         # No subprotocol and no extension, whatever the client offers. Compression would cost
         # 163 kB for each client.
@@ -127,6 +135,7 @@ class RawWebSocket(RequestHandler):
             headers=visible_headers(request.headers.items()),
             secure=request.protocol == "https",
         )
+        connection.cookies = self._cookies()
         _tune(stream.socket)
         # With TLS the socket is not the whole of a stream. On Windows asyncio's and Tornado's ways
         # to watch a socket exclude each other.

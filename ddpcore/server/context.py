@@ -151,7 +151,7 @@ class MethodContext(Context):
             self._over_callbacks = []
         self._over_callbacks.append(callback)
 
-    def over(self) -> None:
+    def _over(self) -> None:
         """The handler has returned or failed."""
         callbacks, self._over_callbacks = self._over_callbacks, None
         for callback in callbacks or ():

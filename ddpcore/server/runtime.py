@@ -223,6 +223,7 @@ class SessionRuntime:
     def take_over(self, transport: Transport, received: int) -> None:
         """Go on with the client at a new socket; an old one that is half open is closed."""
         former, self.transport = self.transport, transport
+        transport.cookies = None
         former.receiver = None
         former.close(1000, "Normal closure")
         transport.receiver = self
@@ -287,7 +288,8 @@ class SessionRuntime:
                 self.machine.method_done(invocation, outcome, outstanding=False)
                 raise
         finally:
-            context.over()
+            if context._over_callbacks is not None:
+                context._over()
         if context.user_changed:
             await self._rerun(self.machine.user_id)
         wrote = fence.wrote  # looked at once: threads that outlive the method may still write

@@ -89,7 +89,10 @@ class Server:
 
     Attributes:
         traffic: What was sent to its clients, in numbers.
+        wants_cookies: Whether transports are to bring cookies; False: nobody looks at them.
     """
+
+    wants_cookies = False
 
     def __init__(
         self,

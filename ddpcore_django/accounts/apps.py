@@ -16,7 +16,12 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks."""
+        """Register the checks, and hear of logouts on the site where they count here."""
         from ddpcore_django.accounts import checks
+        from ddpcore_django.accounts.conf import accounts_conf
 
         checks.register()
+        if not checks.check_settings() and accounts_conf().cookie_login:
+            from ddpcore_django.accounts import cookie
+
+            cookie.connect()

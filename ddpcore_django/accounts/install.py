@@ -28,9 +28,9 @@ def install(server: DjangoServer) -> None:
         if module_has_submodule(package, part):
             import_module(f"{package.__name__}.{part}").register(server)
     if accounts_conf().cookie_login:
-        from ddpcore_django.accounts import cookie
+        from ddpcore_django.accounts.cookie import register
 
-        cookie.register(server)
+        register(server)
     sweeper = Sweeper(server, accounts_conf().sweep_interval)
     server.on_start.append(sweeper.start)
     server.on_stop.append(sweeper.stop)

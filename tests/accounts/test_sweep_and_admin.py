@@ -126,3 +126,13 @@ def test_system_checks(shell):
     shell("found = ids(PASSWORD_HASHERS=[djangos]); assert found == ['ddpcore.E103'], found")
     shell("found = ids(PASSWORD_HASHERS=[djangos, ours]); assert found == ['ddpcore.W101'], found")
     shell("found = ids(PASSWORD_HASHERS=[ours]); assert found == [], found")
+
+
+@pytest.mark.parametrize("users", ["django", "custom"])
+def test_what_anybody_may_listen_to(shell):
+    shell(
+        "from ddpcore_django.rows import travelling\n"
+        "names = lambda model: {column.name for column in travelling(model)}\n"
+        "assert names(LoginToken) == {'id'}, names(LoginToken)\n"
+        "assert names(User) == {'id', 'is_active'}, names(User)\n"
+    )

@@ -462,3 +462,26 @@ async def test_nothing_survives_a_thousand_connections():
         assert [ref() for ref in left if ref() is not None] == []
         assert (server.sessions, server._clients, server._handlers) == ({}, set(), set())
     gc.enable()
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+async def test_a_method_tells_when_it_is_over(ends, expect_log):
+    if ends == "badly":
+        expect_log("ddpcore.server", "Exception in method 'outer'")
+    server, seen = Server(), []
+
+    @server.method
+    def inner(ctx):
+        ctx.on_over(lambda: seen.append("over"))
+        seen.append("inner")
+
+    @server.method
+    def outer(ctx):
+        ctx.call("inner")
+        seen.append("outer")
+        if ends == "badly":
+            raise KeyError
+
+    async with client_of(server) as client:
+        await client.answer(client.method("outer"))
+    assert seen == ["inner", "outer", "over"]

@@ -110,3 +110,22 @@ async def test_info_is_readable_for_pages_that_may(method):
             response = await fetch(address, "/sockjs/info", method, Origin=origin)
             assert allow not in response.headers
             assert response.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize("allowed", [(), ("*",), ("null",), ("https://app.example.com",)])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None,
+        "null",
+        "NULL",
+        "https://evil.example",
+        "http://[",
+        "https://app.example.com",
+        "http://host:1",
+    ],
+)
+def test_trust_is_for_pages_that_are_known(allowed, origin):
+    is_own = origin == "http://host:1"
+    is_named = origin in allowed and origin != "null"
+    assert Origins(allowed).trusts(origin, "host:3000") is (is_own or is_named)

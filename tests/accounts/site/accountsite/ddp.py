@@ -1,7 +1,9 @@
+import os
+
 from accountsite.mailbox import Mailbox
 from accountsite.models import Mark, User
 from ddpcore.session.transitions import State
-from ddpcore_django.accounts import binding, tokens
+from ddpcore_django.accounts import binding, cookie, tokens
 from ddpcore_django.accounts.models import LoginToken
 from ddpcore_django.api import (
     API,
@@ -12,6 +14,9 @@ from ddpcore_django.api import (
     api_endpoint,
     this,
 )
+
+if "TEST_LOOK" in os.environ:
+    cookie.LOOK = float(os.environ["TEST_LOOK"])
 
 
 class MarkCollection(Collection):
@@ -35,6 +40,12 @@ class Methods(APIMixin):
     @api_endpoint
     def who(self):
         return this.user_id
+
+    @api_endpoint
+    def seen(self):
+        """What a handler that logs all it knows would log."""
+        transport = this.context._runtime.transport
+        return repr([vars(this.connection), transport.headers, transport.cookies])
 
     @api_endpoint
     def is_somebody(self):
