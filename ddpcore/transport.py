@@ -96,6 +96,7 @@ class Transport(ABC):
             another one when the client resumes an earlier session.
         address: The peer's IP address as the socket knows it; None where there is none.
         headers: The visible request headers, see `visible_headers`.
+        secure: Whether the socket itself is encrypted (TLS that ends here, not at a proxy).
         cookies: The cookies of its request, where `Server.wants_cookies` and the page that sent
             them is known. Handlers do not see them. Who wants them takes them away from here.
         gathers: Whether it calls `Receiver.flush` of every receiver that it has called `receive`
@@ -111,6 +112,7 @@ class Transport(ABC):
     receiver: Receiver | None = None
     address: str | None = None
     headers: Mapping[str, str] = {}
+    secure: bool = False
     cookies: Cookies | None = None
 
     @abstractmethod

@@ -133,6 +133,7 @@ class RawWebSocket(RequestHandler):
             opening=self._answer(),
             address=request.remote_ip,
             headers=visible_headers(request.headers.items()),
+            secure=request.protocol == "https",
         )
         connection.cookies = self._cookies()
         _tune(stream.socket)

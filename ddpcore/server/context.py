@@ -35,6 +35,12 @@ class ConnectionHandle:
             runtime.transport, runtime.server.options.forwarded_count
         )
 
+    @property
+    def secure(self) -> bool:
+        """Whether the client's socket of now is encrypted (TLS that ends here, not at a proxy)."""
+        runtime = self._runtime
+        return runtime is not None and runtime.transport.secure
+
     def close(self) -> None:
         """Close the connection. The client will come back as a new session."""
         if (runtime := self._runtime) is not None:

@@ -37,6 +37,8 @@ class AccountsConf:
         cookie_login: Whether a connection may log in with the Django session of its handshake.
         plain_passwords: Whether passwords may be sent in plain: ``"secure"`` (over TLS or from
             the same machine), or ``"never"``.
+        hooks: Dotted paths of modules or objects that implement hooks of accounts, see
+            `ddpcore_django.accounts.hookspecs`.
     """
 
     signup: bool = False
@@ -53,6 +55,7 @@ class AccountsConf:
     site_name: str | None = None
     cookie_login: bool = False
     plain_passwords: str = "secure"
+    hooks: tuple[str, ...] = ()
 
 
 @cache
@@ -71,7 +74,7 @@ def accounts_conf() -> AccountsConf:
             f"There are: {', '.join(sorted(known))}."
         )
     values = {known[key]: value for key, value in given.items()}
-    for name in ("profile", "signup_profile"):
+    for name in ("profile", "signup_profile", "hooks"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     found = AccountsConf(**values)

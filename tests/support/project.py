@@ -65,7 +65,7 @@ class ServerProcess(Process):
             "-m", "ddpcore", "serve", "--settings", env["DJANGO_SETTINGS_MODULE"],
             "--bind", "127.0.0.1:0", *arguments, site=site, env=env,
         )  # fmt: skip
-        self.address = re.search(r"http://([^/]+)/", self.line())[1]
+        self.address = re.search(r"https?://([^/]+)/", self.line())[1]
         self.banner = self.line()
 
 

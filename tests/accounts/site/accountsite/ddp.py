@@ -1,5 +1,6 @@
 import os
 
+from accountsite.mailbox import Mailbox
 from accountsite.models import Mark, User
 from ddpcore.session.transitions import State
 from ddpcore_django.accounts import binding, cookie, tokens
@@ -114,4 +115,4 @@ class Methods(APIMixin):
         }
 
 
-API.register([MarkCollection, Marks, Methods])
+API.register([MarkCollection, Marks, Methods, Mailbox])
