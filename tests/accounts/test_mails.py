@@ -68,6 +68,7 @@ async def test_a_forgotten_password_is_reset_by_the_link_of_a_mail(server, peopl
             assert resumed["token"] == result["token"]
 
 
+@pytest.mark.parametrize("accounts", [{"HOOKS": ["accountsite.mailbox.factor"]}], ids=["asked"])
 async def test_who_is_logged_in_may_reset_and_stays_connected(server, people):
     people.add("bob")
     async with connect(server.address) as client:
@@ -77,9 +78,12 @@ async def test_who_is_logged_in_may_reset_and_stays_connected(server, people):
             result = await client.call(
                 "resetPassword", people.token("reset-password", name), digest(OLD)
             )
+            # Meanwhile it rested on no login that could have been taken from under it.
+            assert await client.call("test.bound_to") == [None]
             assert await client.call("test.who") == result["id"]
-        # Nobody has taken back the login of the other user.
-        assert people.ask("list(ann.ddp_login_tokens.values_list('user_id', flat=True))") != []
+            assert await client.call("test.bound") is not None
+        # The reset of another's password has taken nothing from the user who was logged in.
+        assert people.ask("[ann.ddp_login_tokens.count(), bob.ddp_login_tokens.count()]") == [2, 1]
 
 
 async def test_strangers_and_friends_get_one_answer(server, people):
@@ -354,6 +358,13 @@ async def test_a_link_is_no_second_factor(server, people):
         assert await opened(client, RESET, token) == ("2fa-enabled", AMBIGUOUS)
         assert await client.call("test.who") is None
         assert people.ask("careful.ddp_login_tokens.count()") == 0
+        # And who was logged in as somebody else goes on so, by the same login.
+        ann = await client.call("login", {"user": {"email": "ann@example.org"}, "password": OLD})
+        row = await client.call("test.bound")
+        token = people.token("reset-password", "careful")
+        assert await opened(client, RESET, token) == ("2fa-enabled", AMBIGUOUS)
+        assert await client.call("test.who") == ann["id"]
+        assert await client.call("test.bound") == row
 
 
 WRONG = [None, 1, True, [], {}, [""], {"$ne": 1}, {"$gt": ""}]
