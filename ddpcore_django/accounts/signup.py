@@ -157,7 +157,7 @@ def _save(user: Any) -> None:
     except IntegrityError:
         # Somebody who does not stand in this line, the admin for one, was faster.
         _refuse_twins(user)
-        raise ambiguous("Username already exists.") from None
+        raise MeteorError(403, "User validation failed") from None
     except DataError:
         raise MeteorError(403, "User validation failed") from None
 
@@ -200,8 +200,13 @@ def _refuse_twins(user: Any) -> None:
 
 
 def _check(user: Any) -> None:
+    # What nobody has chosen has its default, good or not, as in `create_user`.
+    model = get_user_model()
+    chosen = {username_field(), email_field(), *model.REQUIRED_FIELDS}
+    chosen |= set(accounts_conf().signup_profile)
+    others = {field.name for field in model._meta.get_fields()} - chosen
     try:
-        user.full_clean()
+        user.full_clean(exclude=others)
     except ValidationError as problem:
         raise MeteorError(403, "User validation failed", problem.message_dict) from None
     except (TypeError, ValueError, OverflowError):  # a field that does not expect such a value

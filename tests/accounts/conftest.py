@@ -1,3 +1,3 @@
-"""A site with accounts, with Django's users or with its own."""
+"""The fixtures of the site with accounts; see tests/support."""
 
 from accounts_site import *  # noqa: F403

@@ -71,21 +71,18 @@ TAKEN_BACK_UNSEEN_BY_DJANGO = [
 @pytest.mark.parametrize("capture", ["signals", "triggers"])
 async def test_whoever_takes_it_back(server, other, world, capture):
     also = TAKEN_BACK_UNSEEN_BY_DJANGO if capture == "triggers" else []
-    for code in TAKEN_BACK + also:
-        async with (
-            connect(server.address) as witness,
-            connect(server.address) as first,
-            connect(other.address) as second,
-        ):
-            await first.call("test.bind", "ann")
-            await second.call("test.bind", "ann")
-            await watched(witness)
-            await watched(second)
-            world(code)
-            await is_closed(first)
-            await is_closed(second)
-            await reaches(witness, **HELD_FOR_NOBODY)
-        world("User.objects.filter(**{User.USERNAME_FIELD: 'ann'}).delete(); make('ann')")
+    async with connect(server.address) as witness:
+        for code in TAKEN_BACK + also:
+            async with connect(server.address) as first, connect(other.address) as second:
+                await first.call("test.bind", "ann")
+                await second.call("test.bind", "ann")
+                await watched(witness)
+                await watched(second)
+                world(code)
+                await is_closed(first)
+                await is_closed(second)
+                await reaches(witness, **HELD_FOR_NOBODY)
+            world("User.objects.filter(**{User.USERNAME_FIELD: 'ann'}).delete(); make('ann')")
 
 
 async def test_others_stay(server, other, world):

@@ -111,7 +111,6 @@ async def test_a_login_within_a_method_that_fails_never_was(server, world, proje
             "Internal server error",
         )
         assert await client.call("test.who") is None
-    world("assert not LoginTokens.exists() if 'LoginTokens' in globals() else True")
     world("assert not user('ann').ddp_login_tokens.exists()")
     assert any("on purpose" in line for line in server.errors)
 

@@ -1,4 +1,4 @@
-"""A site with accounts, with Django's users or with its own, as fixtures."""
+"""Fixtures: a site with accounts, with Django's users or with its own."""
 
 from __future__ import annotations
 
@@ -11,21 +11,12 @@ from typing import Any
 import pytest
 from project import Project
 
-__all__ = [
-    "accounts",
-    "capture",
-    "env",
-    "other",
-    "pg_name",
-    "pg_templates",
-    "project",
-    "server",
-    "shell",
-    "site",
-    "users",
-]
-
 SITE = Path(__file__).parent.parent / "accounts" / "site"
+
+__all__ = [
+    "accounts", "capture", "env", "other", "pg_name", "pg_templates", "project", "server", "shell",
+    "users",
+]  # fmt: skip
 
 SETTINGS = {"django": "accountsite.settings", "custom": "accountsite.settings_custom"}
 

@@ -52,6 +52,14 @@ PASSWORD_HASHERS = json.loads(os.environ.get("TEST_HASHERS", "null")) or [
     "django.contrib.auth.hashers.MD5PasswordHasher",
 ]
 
+if os.environ.get("TEST_LOGGING"):
+    LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"errors": {"class": "logging.StreamHandler"}},
+        "root": {"handlers": ["errors"], "level": os.environ["TEST_LOGGING"]},
+    }
+
 _parts = urlsplit(os.environ.get("TEST_DATABASE", "postgresql:///"))
 _query = dict(parse_qsl(_parts.query))
 DATABASES = {
