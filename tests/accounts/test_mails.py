@@ -489,6 +489,22 @@ async def test_who_signs_up_is_asked_to_verify_if_the_settings_want_it(server, p
 
 
 @pytest.mark.parametrize(
+    "accounts", [{"SIGNUP": True, "SEND_VERIFICATION": True, "SIGNUP_PROFILE": ["first_name"]}]
+)
+async def test_a_new_user_verifies_the_address(server, people):
+    async with connect(server.address) as client:
+        new = {"username": "zoe", "email": "zoe@example.org", "password": digest(NEW)}
+        zoe = await client.call("createUser", {**new, "profile": {"first_name": "go to evil.org"}})
+        (mail,) = await mails(client)
+        assert mail["to"] == ["zoe@example.org"]
+        assert mail["body"].startswith("Hello,\n")
+        (token,) = await tokens(client, "verify-email")
+        assert client.docs("users")[zoe["id"]]["emails"][0]["verified"] is False
+        assert await opened(client, VERIFY, token) is None
+        assert client.docs("users")[zoe["id"]]["emails"][0]["verified"] is True
+
+
+@pytest.mark.parametrize(
     "address",
     ["ann@example.org\nBcc: eve@example.org", "ann@example.org\r\n\r\nHello", "a@b, c@d", "a@b;c@d",
      "Ann <a@b>", "a b@c", "a@b@c", "@", "ann"],
