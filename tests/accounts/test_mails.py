@@ -68,6 +68,7 @@ async def test_a_forgotten_password_is_reset_by_the_link_of_a_mail(server, peopl
             assert resumed["token"] == result["token"]
 
 
+@pytest.mark.parametrize("accounts", [{"HOOKS": ["accountsite.mailbox.factor"]}], ids=["asked"])
 async def test_who_is_logged_in_may_reset_and_stays_connected(server, people):
     people.add("bob")
     async with connect(server.address) as client:
@@ -77,9 +78,12 @@ async def test_who_is_logged_in_may_reset_and_stays_connected(server, people):
             result = await client.call(
                 "resetPassword", people.token("reset-password", name), digest(OLD)
             )
+            # Meanwhile it rested on no login that could have been taken from under it.
+            assert await client.call("test.bound_to") == [None]
             assert await client.call("test.who") == result["id"]
-        # Nobody has taken back the login of the other user.
-        assert people.ask("list(ann.ddp_login_tokens.values_list('user_id', flat=True))") != []
+            assert await client.call("test.bound") is not None
+        # The reset of another's password has taken nothing from the user who was logged in.
+        assert people.ask("[ann.ddp_login_tokens.count(), bob.ddp_login_tokens.count()]") == [2, 1]
 
 
 async def test_strangers_and_friends_get_one_answer(server, people):
@@ -354,6 +358,13 @@ async def test_a_link_is_no_second_factor(server, people):
         assert await opened(client, RESET, token) == ("2fa-enabled", AMBIGUOUS)
         assert await client.call("test.who") is None
         assert people.ask("careful.ddp_login_tokens.count()") == 0
+        # And who was logged in as somebody else goes on so, by the same login.
+        ann = await client.call("login", {"user": {"email": "ann@example.org"}, "password": OLD})
+        row = await client.call("test.bound")
+        token = people.token("reset-password", "careful")
+        assert await opened(client, RESET, token) == ("2fa-enabled", AMBIGUOUS)
+        assert await client.call("test.who") == ann["id"]
+        assert await client.call("test.bound") == row
 
 
 WRONG = [None, 1, True, [], {}, [""], {"$ne": 1}, {"$gt": ""}]
@@ -475,6 +486,22 @@ async def test_who_signs_up_is_asked_to_verify_if_the_settings_want_it(server, p
         assert len(found) == len(accounts)
         for token in found:
             assert await opened(client, VERIFY, token) is None
+
+
+@pytest.mark.parametrize(
+    "accounts", [{"SIGNUP": True, "SEND_VERIFICATION": True, "SIGNUP_PROFILE": ["first_name"]}]
+)
+async def test_a_new_user_verifies_the_address(server, people):
+    async with connect(server.address) as client:
+        new = {"username": "zoe", "email": "zoe@example.org", "password": digest(NEW)}
+        zoe = await client.call("createUser", {**new, "profile": {"first_name": "go to evil.org"}})
+        (mail,) = await mails(client)
+        assert mail["to"] == ["zoe@example.org"]
+        assert mail["body"].startswith("Hello,\n")
+        (token,) = await tokens(client, "verify-email")
+        assert client.docs("users")[zoe["id"]]["emails"][0]["verified"] is False
+        assert await opened(client, VERIFY, token) is None
+        assert client.docs("users")[zoe["id"]]["emails"][0]["verified"] is True
 
 
 @pytest.mark.parametrize(

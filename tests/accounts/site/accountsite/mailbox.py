@@ -6,7 +6,7 @@ from django.core import mail
 from django.core.mail.backends import locmem
 
 from accountsite.models import User
-from ddpcore_django.accounts import mails
+from ddpcore_django.accounts import binding, mails
 from ddpcore_django.accounts.postman import SENDERS, postman
 from ddpcore_django.api import APIMixin, api_endpoint, this
 
@@ -52,6 +52,11 @@ class Mailbox(APIMixin):
         ]
 
     @api_endpoint
+    def bound_to(self):
+        """On which login the connection rested when a second factor was last asked for."""
+        return factor.bound
+
+    @api_endpoint
     def signed_up(self, name):
         """As at the end of `createUser`."""
         mails.verify_new_user(this.context, User.objects.get(**{User.USERNAME_FIELD: name}))
@@ -62,8 +67,11 @@ class SecondFactor:
 
     from ddpcore import hookimpl
 
+    bound = ()
+
     @hookimpl
     def ddpcore_second_factor(self, user, code):
+        self.bound = (binding.bound(this.context),)
         return code == "123" if user.get_username().startswith("careful") else None
 
 
