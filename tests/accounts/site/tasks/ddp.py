@@ -144,6 +144,10 @@ class Methods(APIMixin):
         this.set_user_id(str(user.pk) if user else None)
 
     @api_endpoint
+    def my_id(self):
+        return this.user_id
+
+    @api_endpoint
     @login_required
     def below(self, word: str):
         return [word, this.user.username]
