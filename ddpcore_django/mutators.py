@@ -28,7 +28,9 @@ Even so a client may do it only where all of this holds:
 
 The id of a new document is the one that the client has made, where the primary key is text of 17
 characters or more. Otherwise the database makes it: the result is the real id, and the document
-that the client showed meanwhile gives way to the real one before the method is ``updated``.
+that the client showed meanwhile gives way to the real one before the method is ``updated``. (What
+Meteor's own client tells its caller is the id that it had made up, even so: give models whose
+documents clients are to refer to at once a primary key of text.)
 """
 
 from __future__ import annotations
