@@ -76,6 +76,7 @@ class Transport(ABC):
             another one when the client resumes an earlier session.
         address: The peer's IP address as the socket knows it; None where there is none.
         headers: The visible request headers, see `visible_headers`.
+        secure: Whether the socket itself is encrypted (TLS that ends here, not at a proxy).
         gathers: Whether it calls `Receiver.flush` of every receiver that it has called `receive`
             of, before it lets the event loop go on. Then a read is answered with one write.
         high_water: Bytes that may wait here to be taken by the network or the client, set by
@@ -89,6 +90,7 @@ class Transport(ABC):
     receiver: Receiver | None = None
     address: str | None = None
     headers: Mapping[str, str] = {}
+    secure: bool = False
 
     @abstractmethod
     def send(self, frames: Sequence[Frame]) -> None:

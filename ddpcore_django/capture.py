@@ -83,9 +83,8 @@ def _tables_to_watch(registry: Registry) -> set[type[Model]]:
         except (LookupError, ValueError) as problem:
             raise DDPError(f"DDPCORE['WATCH'] names {label!r}: {problem}") from problem
     tables = {table for model in models for table in _tables_of(model)}
-    return tables | {
-        through_of(field) for table in tables for field in table._meta.local_many_to_many
-    }
+    tables |= {through_of(field) for table in tables for field in table._meta.local_many_to_many}
+    return tables | {table for model in registry.watched for table in _tables_of(model)}
 
 
 def _models_on_the_way(collection: Collection) -> Iterable[type[Model]]:

@@ -31,6 +31,7 @@ class Registry:
         self.collections: dict[str, Collection] = {}
         self.publications: dict[str, Publication] = {}
         self.methods: dict[str, Any] = {}
+        self.watched: dict[type[Model], tuple[str, ...]] = {}
 
     def register(self, api: type[APIMixin] | Iterable[type[APIMixin]]) -> None:
         """Register one class or several.
@@ -54,6 +55,16 @@ class Registry:
             _claim(self.publications, name, provider, "publication")
         self.methods.update(methods)
         self.providers.append(provider)
+
+    def watch(self, model: type[Model], carries: Iterable[str] = ()) -> None:
+        """Have the changes of a model announced though no collection may publish it.
+
+        Args:
+            model: Whose.
+            carries: Names of the fields whose values travel in notifications, beside those that
+                collections let travel; see `Collection.carries`.
+        """
+        self.watched[model] = (*self.watched.get(model, ()), *carries)
 
     def collection_of(self, model: type[Model]) -> Collection:
         """The collection that publishes a model, the first registered if there are several.

@@ -268,11 +268,12 @@ def _selection(model: type[Model]) -> Callable[[Field[Any, Any]], bool]:
     concrete = _concrete(model)
     published = _collections_of(concrete)
     limits = [c.carries for c in published if getattr(c, "carries", None) is not None]
-    if limits:
-        return lambda field: _names(limits, field)
-    if is_user_model(concrete):
-        shown = [c.fields for c in published if c.fields is not None]
+    watched = _watched_of(concrete)
+    if is_user_model(concrete) and not limits:
+        shown = [*watched, *(c.fields for c in published if c.fields is not None)]
         return lambda field: isinstance(field, ForeignKey) or _names(shown, field)
+    if limits or watched:
+        return lambda field: _names([*limits, *watched], field)
     return lambda field: True  # noqa: ARG005
 
 
@@ -285,6 +286,12 @@ def _collections_of(concrete: type[Model]) -> list[Any]:
     from ddpcore_django.registry import API  # it knows the collections, and they know of rows
 
     return [each for each in API.collections.values() if issubclass(each.model, concrete)]
+
+
+def _watched_of(concrete: type[Model]) -> list[tuple[str, ...]]:
+    from ddpcore_django.registry import API  # as above
+
+    return [names for model, names in API.watched.items() if issubclass(model, concrete)]
 
 
 # --- rows --------------------------------------------------------------------------------------

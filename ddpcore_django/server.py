@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
 
@@ -37,10 +38,17 @@ LEFT_FOR_HANDLERS = 2
 
 
 class DjangoServer(Server):
-    """A server whose threads may use the ORM, and whose memory bus hears of its commits."""
+    """A server whose threads may use the ORM, and whose memory bus hears of its commits.
+
+    Attributes:
+        on_start: Called on the event loop when it has started.
+        on_stop: Called there when it is about to stop.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(executor=self._database_threads, **options)
+        self.on_start: list[Callable[[], None]] = []
+        self.on_stop: list[Callable[[], None]] = []
         self.on_gap.append(self._renew)
 
     def _database_threads(self) -> DatabaseThreads:
@@ -73,9 +81,13 @@ class DjangoServer(Server):
         await super()._start()
         if isinstance(self.bus, MemoryBus):
             memory_buses.add(self.bus)
+        for callback in self.on_start:
+            callback()
 
     async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
         """See `Server.stop`."""
+        for callback in self.on_stop:
+            callback()
         try:
             await super().stop(patience, spread)
         finally:
@@ -94,7 +106,11 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
         server.method(name)(_method(function))
     for name, publication in registry.publications.items():
         server.publish(name)(_publication(server, registry, publication))
-    define_mutators(server, registry)
+    if apps.is_installed("ddpcore_django.accounts"):
+        from ddpcore_django.accounts.install import install
+
+        install(server)
+    define_mutators(server, registry)  # last: what others define goes before
     return server
 
 

@@ -54,6 +54,7 @@ class Connection(asyncio.BufferedProtocol, Transport):
         opening: What to send first: the answer to the handshake.
         address: The client's IP address.
         headers: The visible headers of its request.
+        secure: Whether its socket is encrypted.
 
     Attributes:
         early: What has been read behind the handshake already.
@@ -71,9 +72,11 @@ class Connection(asyncio.BufferedProtocol, Transport):
         opening: bytes,
         address: str | None,
         headers: Mapping[str, str],
+        secure: bool = False,
     ) -> None:
         self.address = address
         self.headers = headers
+        self.secure = secure
         self._server = server
         self._framing = framing
         self._reader = framing.reader(max_message_size)

@@ -125,6 +125,7 @@ class RawWebSocket(RequestHandler):
             opening=self._answer(),
             address=request.remote_ip,
             headers=visible_headers(request.headers.items()),
+            secure=request.protocol == "https",
         )
         _tune(stream.socket)
         # With TLS the socket is not the whole of a stream. On Windows asyncio's and Tornado's ways

@@ -35,6 +35,12 @@ class ConnectionHandle:
             runtime.transport, runtime.server.options.forwarded_count
         )
 
+    @property
+    def secure(self) -> bool:
+        """Whether the client's socket of now is encrypted (TLS that ends here, not at a proxy)."""
+        runtime = self._runtime
+        return runtime is not None and runtime.transport.secure
+
     def close(self) -> None:
         """Close the connection. The client will come back as a new session."""
         if (runtime := self._runtime) is not None:
@@ -110,6 +116,7 @@ class MethodContext(Context):
     """
 
     _item: Invocation
+    _over_callbacks: list[Callable[[], object]] | None = None
     user_changed = False
 
     def call(self, name: str, *params: Any) -> Any:
@@ -133,6 +140,22 @@ class MethodContext(Context):
     def unblocked(self) -> bool:
         """Whether `unblock()` was called, or the method is over."""
         return self._item.unblocked
+
+    def on_over(self, callback: Callable[[], object]) -> None:
+        """Call `callback` on the event loop once the handler has returned or failed.
+
+        By then its transaction, if it had one, is committed or rolled back. The result has yet to
+        be sent. It must not block. What it returns is awaited, if it can be, but not waited for.
+        """
+        if self._over_callbacks is None:
+            self._over_callbacks = []
+        self._over_callbacks.append(callback)
+
+    def over(self) -> None:
+        """The handler has returned or failed."""
+        callbacks, self._over_callbacks = self._over_callbacks, None
+        for callback in callbacks or ():
+            self.server.run_callback(self.connection.id, callback)
 
     def set_user_id(self, user_id: str | None) -> Awaitable[None]:
         """Log the connection in as `user_id`, or out (None): all its subscriptions run again.
@@ -161,6 +184,10 @@ class _NestedContext(MethodContext):
     def unblocked(self) -> bool:
         """Whether the outermost method was unblocked."""
         return self._outer.unblocked
+
+    def on_over(self, callback: Callable[[], object]) -> None:
+        """See `MethodContext.on_over`: once the outermost method is over."""
+        self._outer.on_over(callback)
 
     def set_user_id(self, user_id: str | None) -> Awaitable[None]:
         """See `MethodContext.set_user_id`."""

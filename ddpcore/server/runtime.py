@@ -286,6 +286,8 @@ class SessionRuntime:
             if cancelled(problem):
                 self.machine.method_done(invocation, outcome, outstanding=False)
                 raise
+        finally:
+            context.over()
         if context.user_changed:
             await self._rerun(self.machine.user_id)
         wrote = fence.wrote  # looked at once: threads that outlive the method may still write

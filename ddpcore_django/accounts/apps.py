@@ -14,3 +14,9 @@ class AccountsConfig(AppConfig):
     label = "ddpcore_accounts"
     verbose_name = "ddpcore accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from ddpcore_django.accounts import checks
+
+        checks.register()

@@ -21,7 +21,8 @@ class AccountsConf:
         signup: Whether clients may make accounts (`createUser`); otherwise they are told
             "Signups forbidden". Off by default: a Django project decides who its users are.
         login_days: Days that a login lasts without a new one (Meteor's default, 90).
-        sweep_interval: Seconds between two looks for expired tokens, per process (Meteor's, 600).
+        sweep_interval: Seconds between two looks for expired tokens, per process (Meteor's, 600);
+            0: only when it starts.
         ambiguous_errors: Whether a failed login does not say what was wrong (Meteor 3's default).
         profile: What a client sees of its own user as `profile`: the path of a function of the
             user that gives a dictionary, or names of fields. Nothing by default.
@@ -36,6 +37,8 @@ class AccountsConf:
         cookie_login: Whether a connection may log in with the Django session of its handshake.
         plain_passwords: Whether passwords may be sent in plain: ``"secure"`` (over TLS or from
             the same machine), or ``"never"``.
+        hooks: Dotted paths of modules or objects that implement hooks of accounts, see
+            `ddpcore_django.accounts.hookspecs`.
     """
 
     signup: bool = False
@@ -52,6 +55,7 @@ class AccountsConf:
     site_name: str | None = None
     cookie_login: bool = False
     plain_passwords: str = "secure"
+    hooks: tuple[str, ...] = ()
 
 
 @cache
@@ -70,7 +74,7 @@ def accounts_conf() -> AccountsConf:
             f"There are: {', '.join(sorted(known))}."
         )
     values = {known[key]: value for key, value in given.items()}
-    for name in ("profile", "signup_profile"):
+    for name in ("profile", "signup_profile", "hooks"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     found = AccountsConf(**values)

@@ -8,7 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-__all__ = ["LoginToken"]
+from ddpcore_django.accounts.models_mail import VerifiedAddress
+
+__all__ = ["LoginToken", "VerifiedAddress"]
 
 
 class LoginToken(models.Model):

@@ -69,7 +69,5 @@ def revoke_all(user: Any, but: int | None = None) -> None:
 
 def sweep() -> int:
     """Delete what has expired; how many there were."""
-    rows = list(LoginToken.objects.filter(expires__lte=timezone.now()))
-    for row in rows:
-        row.delete()
-    return len(rows)
+    deleted, _ = LoginToken.objects.filter(expires__lte=timezone.now()).delete()
+    return deleted

@@ -58,6 +58,7 @@ class _Receiving(SockJSHandler):
                     self.session_id,
                     self.request.remote_ip,
                     visible_headers(self.request.headers.items()),
+                    secure=self.request.protocol == "https",
                 )
             except DDPError as problem:
                 if not isinstance(problem, Full):

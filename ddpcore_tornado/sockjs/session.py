@@ -60,6 +60,7 @@ class SockJSSession(Transport):
         clock: The time, for these.
         address: The peer's IP address.
         headers: The visible headers of the first request.
+        secure: Whether all requests came over sockets that are encrypted.
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class SockJSSession(Transport):
         clock: Clock,
         address: str | None,
         headers: Mapping[str, str],
+        secure: bool = False,
     ) -> None:
         self.id = id
         self.address = address
         self.headers = headers
+        self.secure = secure
         self._sessions = sessions
         self._options = options
         self._clock = clock

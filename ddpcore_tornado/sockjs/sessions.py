@@ -47,6 +47,8 @@ class Sessions:
         id: str,  # noqa: A002
         address: str | None,
         headers: Mapping[str, str],
+        *,
+        secure: bool = False,
     ) -> SockJSSession:
         """The session of this id, a new one if there is none.
 
@@ -73,6 +75,7 @@ class Sessions:
             clock=self._clock,
             address=address,
             headers=headers,
+            secure=secure,
         )
         self._by_id[id] = session
         self.waiting += 1

@@ -1,7 +1,17 @@
+from accountsite.mailbox import Mailbox
 from accountsite.models import Mark, User
+from ddpcore.session.transitions import State
 from ddpcore_django.accounts import binding, tokens
 from ddpcore_django.accounts.models import LoginToken
-from ddpcore_django.api import API, APIMixin, Collection, Publication, api_endpoint, this
+from ddpcore_django.api import (
+    API,
+    APIMixin,
+    Collection,
+    MeteorError,
+    Publication,
+    api_endpoint,
+    this,
+)
 
 
 class MarkCollection(Collection):
@@ -44,6 +54,22 @@ class Methods(APIMixin):
         this.set_user_id(user_id)
 
     @api_endpoint
+    def bind_then_fail(self, name):
+        self.bind(name)
+        raise MeteorError(500, "no way")
+
+    @api_endpoint
+    def unbind_then_fail(self):
+        tokens.revoke(binding.unbind(this.context))
+        raise MeteorError(500, "no way")
+
+    @api_endpoint
+    async def bind_unseen(self, row_id, user_id):
+        """The same without the database."""
+        binding.bind(this.context, row_id)
+        await this.set_user_id(user_id)
+
+    @api_endpoint
     def bound(self):
         return binding.bound(this.context)
 
@@ -67,6 +93,9 @@ class Methods(APIMixin):
         crossbar = server.crossbar
         return {
             "sessions": len(server.sessions),
+            "detached": sum(
+                each.machine.state is State.DETACHED for each in server.sessions.values()
+            ),
             "observers": crossbar.observers,
             "tables": len(crossbar._tables),
             "polled": len(crossbar._polled),
@@ -75,4 +104,4 @@ class Methods(APIMixin):
         }
 
 
-API.register([MarkCollection, Marks, Methods])
+API.register([MarkCollection, Marks, Methods, Mailbox])

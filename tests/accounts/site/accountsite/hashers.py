@@ -2,9 +2,13 @@
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
+from ddpcore_django.accounts.hashers import DigestHasher
 
-class FastMeteorHasher(PBKDF2PasswordHasher):
-    """Until there is the real one."""
 
-    algorithm = "meteor_fast"
+class FastHasher(PBKDF2PasswordHasher):
+    algorithm = "fast"
     iterations = 1
+
+
+class FastMeteorHasher(DigestHasher):
+    inner = FastHasher

@@ -38,8 +38,9 @@ TEMPLATES = [
     }
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+EMAIL_BACKEND = "accountsite.mailbox.Backend"
 DEFAULT_FROM_EMAIL = "site@example.org"
+AUTH_PASSWORD_VALIDATORS = json.loads(os.environ.get("TEST_VALIDATORS", "[]"))
 DDPCORE = json.loads(os.environ.get("TEST_DDPCORE", "{}"))
 DDPCORE_ACCOUNTS = {"ROOT_URL": "http://localhost:3000/"} | json.loads(
     os.environ.get("TEST_ACCOUNTS", "{}")
@@ -50,6 +51,14 @@ PASSWORD_HASHERS = json.loads(os.environ.get("TEST_HASHERS", "null")) or [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "django.contrib.auth.hashers.MD5PasswordHasher",
 ]
+
+if os.environ.get("TEST_LOGGING"):
+    LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"errors": {"class": "logging.StreamHandler"}},
+        "root": {"handlers": ["errors"], "level": os.environ["TEST_LOGGING"]},
+    }
 
 _parts = urlsplit(os.environ.get("TEST_DATABASE", "postgresql:///"))
 _query = dict(parse_qsl(_parts.query))

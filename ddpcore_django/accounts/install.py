@@ -1,0 +1,36 @@
+"""What a server gets when the app is installed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from django.utils.module_loading import module_has_submodule
+
+from ddpcore_django.accounts.conf import accounts_conf
+from ddpcore_django.accounts.sweeper import Sweeper
+from ddpcore_django.server import DjangoServer
+
+__all__ = ["install"]
+
+_PARTS = ("methods", "mails", "publications")
+
+
+def install(server: DjangoServer) -> None:
+    """Give a server the methods and publications of accounts, and let it sweep expired logins.
+
+    `make_server` calls it where ``"ddpcore_django.accounts"`` is installed.
+
+    Raises:
+        ddpcore.DDPError: The project has a method of one of the names itself.
+    """
+    package = import_module("ddpcore_django.accounts")
+    for part in _PARTS:
+        if module_has_submodule(package, part):
+            import_module(f"{package.__name__}.{part}").register(server)
+    if accounts_conf().cookie_login:
+        from ddpcore_django.accounts import cookie
+
+        cookie.register(server)
+    sweeper = Sweeper(server, accounts_conf().sweep_interval)
+    server.on_start.append(sweeper.start)
+    server.on_stop.append(sweeper.stop)
