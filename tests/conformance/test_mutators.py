@@ -65,6 +65,8 @@ async def test_144_a_profile_is_its_users_to_change(served, shell, suffix):
         own = client.own_id
         assert await client.call(update, own, {"$set": {"profile.first_name": "Cara"}}, {}) == 1
         shell("assert name('cara') == 'Cara Old', name('cara')")
+        seen = client.docs("users")[own]  # by the time of `updated`
+        assert seen["profile"] == {"first_name": "Cara", "last_name": "Old"}
         # As a whole: what is not in it is not there any more.
         whole = {"$set": {"profile": {"first_name": "C."}}}
         assert await client.call(update, {"_id": own}, whole) == 1

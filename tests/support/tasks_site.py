@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ class TasksSite:
 def tasks_site(pg_cluster: Any) -> Iterator[TasksSite]:
     """The site, on a database of its own, with users of few and of many permissions."""
     name = f"ddpcore_{secrets.token_hex(6)}"
-    accounts = '{"SIGNUP_PROFILE": ["first_name", "last_name"]}'
+    names = ["first_name", "last_name"]
+    accounts = json.dumps({"SIGNUP_PROFILE": names, "PROFILE": names})
     project = Project(SITE, "tasks.settings", pg_cluster.createdb(name), TEST_ACCOUNTS=accounts)
     try:
         project.migrate()
