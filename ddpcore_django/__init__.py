@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         MeteorError,
         Publication,
         api_endpoint,
+        login_required,
+        permission_required,
+        staff_only,
         this,
     )
 
@@ -42,6 +45,9 @@ __all__ = [
     "MeteorError",
     "Publication",
     "api_endpoint",
+    "login_required",
+    "permission_required",
+    "staff_only",
     "this",
 ]
 

@@ -4,6 +4,7 @@ from ddpcore.errors import MeteorError
 from ddpcore_django.collection import Collection
 from ddpcore_django.current import this
 from ddpcore_django.endpoints import APIMixin, api_endpoint
+from ddpcore_django.guards import login_required, permission_required, staff_only
 from ddpcore_django.publication import Publication
 from ddpcore_django.registry import API, AlreadyRegistered
 
@@ -15,5 +16,8 @@ __all__ = [
     "MeteorError",
     "Publication",
     "api_endpoint",
+    "login_required",
+    "permission_required",
+    "staff_only",
     "this",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Container
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from django.core.exceptions import FieldDoesNotExist
@@ -13,6 +13,8 @@ from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.reverse_related import ForeignObjectRel
 from django.db.models.sql.query import Query
 
+from ddpcore.errors import DDPError
+from ddpcore_django.deserialize import can_be_sent
 from ddpcore_django.endpoints import APIMixin, api_endpoint
 from ddpcore_django.schema import field_schema
 from ddpcore_django.serialize import document_id, field_value
@@ -44,6 +46,10 @@ class Collection(APIMixin):
         carries: Names of the fields whose values travel in notifications, which any role that
             may connect to the database can listen to; None: all that may be published. What
             does not travel is read from the database when it is needed.
+        client_insert: Names of the fields that clients may give to new documents; None: they
+            insert none. See `ddpcore_django.mutators` for what else there is to it.
+        client_update: Names of the fields that clients may change; None: they change nothing.
+        client_remove: Whether clients may remove documents.
     """
 
     model: type[Model]
@@ -54,6 +60,9 @@ class Collection(APIMixin):
     always_allow_superusers: bool = False
     capture: Literal["signals", "triggers"] | None = None
     carries: Container[str] | None = None
+    client_insert: Sequence[str] | None = None
+    client_update: Sequence[str] | None = None
+    client_remove: bool = False
     api_path_prefix_format: ClassVar[str] = "/{name}/"
 
     def default_name(self) -> str:
@@ -87,6 +96,29 @@ class Collection(APIMixin):
         for lookup in lookups:
             visible |= Q(**{_to_primary_key(self.model, lookup): user.pk})
         return _narrowed(queryset, self.model, visible)
+
+    def may_insert(self, user: Any, obj: Any) -> bool:  # noqa: ARG002
+        """Whether `user`, who has the permission to add rows, may insert this one.
+
+        It has what the client sent, and is not validated yet. Fields that clients may not give can
+        be filled in here: ``obj.owner = user``. Only True is a yes; a `ddpcore.MeteorError` is a
+        no with a text of your own.
+        """
+        return True
+
+    def may_update(self, user: Any, obj: Any, fields: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        """Whether `user`, who has the permission to change rows and sees this one, may do so.
+
+        Args:
+            user: Who asks.
+            obj: The row as it is, locked.
+            fields: The names of the fields that would change, with their new values.
+        """
+        return True
+
+    def may_remove(self, user: Any, obj: Any) -> bool:  # noqa: ARG002
+        """Whether `user`, who has the permission to delete rows and sees this one, may do so."""
+        return True
 
     def published_fields(self) -> list[Field[Any, Any]]:
         """The fields of documents, the primary key left out: it is the id."""
@@ -146,6 +178,31 @@ class Collection(APIMixin):
     def check_fields(self) -> list[str]:
         """Names in `fields` that the model does not have."""
         return self._unknown(self.fields)
+
+    def client_fields(self, names: Sequence[str] | None) -> dict[str, Field[Any, Any]]:
+        """The fields that clients may write, of `client_insert` or `client_update`: name → field.
+
+        The names are those in documents.
+
+        Raises:
+            ddpcore.DDPError: A name is no field that clients can be let write.
+        """
+        if isinstance(names, str):
+            raise DDPError(f"{type(self).__name__}: write a list of names, [{names!r}].")
+        fields = {}
+        for name in names or ():
+            try:
+                field = self.model._meta.get_field(name)
+            except FieldDoesNotExist:
+                field = None
+            if not isinstance(field, Field) or not can_be_sent(field):
+                raise DDPError(
+                    f"{type(self).__name__} lets clients write {name!r}, which is no field of "
+                    f"{self.model._meta.label} that they can write: that has a column, and is no "
+                    "file and not the primary key."
+                )
+            fields[str(field.column)] = field
+        return fields
 
     def check_carries(self) -> list[str]:
         """Names in `carries` that the model does not have."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ddpcore.errors import MeteorError
 from ddpcore_django.endpoints import APIMixin
+
+if TYPE_CHECKING:
+    from ddpcore_django.guards import Guard
 
 __all__ = ["Publication", "Published"]
 
@@ -22,10 +25,17 @@ class Publication(APIMixin):
     Attributes:
         name: What clients subscribe to; by default the class's name.
         queries: The querysets, where there are no parameters. They are asked anew each time.
+        guards: What must say yes to a user who is to get anything; see `ddpcore_django.guards`.
     """
 
     api_path_prefix_format: ClassVar[str] = "publication/{name}/"
     queries: Iterable[Any] | None = None
+    guards: ClassVar[tuple[Guard, ...]] = ()
+
+    def all_guards(self) -> Iterator[Guard]:
+        """The guards of this class and of all it is made of."""
+        for each in type(self).__mro__:
+            yield from each.__dict__.get("guards", ())
 
     def get_queries(self, *params: Any) -> Iterable[Any]:
         """The querysets for these parameters; runs in a thread and may use the ORM and `this`.

@@ -19,7 +19,9 @@ from ddpcore.server import Context, Server
 from ddpcore_django.capture import captured_topics, memory_buses
 from ddpcore_django.conf import conf
 from ddpcore_django.current import current_context
+from ddpcore_django.guards import Refused
 from ddpcore_django.livequery import live_query, plan_of
+from ddpcore_django.mutators import define_mutators
 from ddpcore_django.publication import Publication
 from ddpcore_django.registry import API, Registry
 from ddpcore_django.threads import DatabaseThreads
@@ -108,6 +110,7 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
         from ddpcore_django.accounts.install import install
 
         install(server)
+    define_mutators(server, registry)  # last: what others define goes before
     return server
 
 
@@ -160,14 +163,21 @@ def live_queries(
 ) -> list[LiveQuery]:
     """What a publication gives a user for these parameters. Call it in a thread.
 
+    Whom a guard refuses it gives nothing.
+
     Raises:
         TypeError: It gives something else than querysets, or none that can be published.
         ddpcore.DDPError: A model is published by no collection, or is in another database.
     """
     queries = []
-    for item in publication.get_queries(*params):
-        queryset, name = item if isinstance(item, tuple) else (item, None)
-        queries.append(_live(server, registry, queryset, name, user))
+    try:
+        for guard in publication.all_guards():
+            guard.check(user)
+        for item in publication.get_queries(*params):
+            queryset, name = item if isinstance(item, tuple) else (item, None)
+            queries.append(_live(server, registry, queryset, name, user))
+    except Refused:
+        return []
     return queries
 
 
