@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from django.utils.module_loading import module_has_submodule
-
+from ddpcore_django.accounts import mails, methods, publications
 from ddpcore_django.accounts.conf import accounts_conf
 from ddpcore_django.accounts.sweeper import Sweeper
 from ddpcore_django.server import DjangoServer
 
 __all__ = ["install"]
-
-_PARTS = ("methods", "mails", "publications")
 
 
 def install(server: DjangoServer) -> None:
@@ -23,10 +18,8 @@ def install(server: DjangoServer) -> None:
     Raises:
         ddpcore.DDPError: The project has a method of one of the names itself.
     """
-    package = import_module("ddpcore_django.accounts")
-    for part in _PARTS:
-        if module_has_submodule(package, part):
-            import_module(f"{package.__name__}.{part}").register(server)
+    for part in (methods, mails, publications):
+        part.register(server)
     if accounts_conf().cookie_login:
         from ddpcore_django.accounts.cookie import register
 
