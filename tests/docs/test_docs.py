@@ -305,6 +305,16 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert all(row[3] for row in rows)
 
 
+def test_every_setting_of_accounts_is_documented_with_its_default() -> None:
+    from ddpcore_django.accounts.conf import AccountsConf
+
+    rows = table("accounts.md", "| setting | default | unit | what it is, and why |")
+    documented = {bare(key): ast.literal_eval(bare(default)) for key, default, *_ in rows}
+    there_are = {each.name.upper(): each.default for each in dataclasses.fields(AccountsConf)}
+    assert documented == there_are
+    assert all(row[3] for row in rows)
+
+
 def arguments(function: Any) -> dict[str, Any]:
     return {
         each.name: each.default
@@ -369,10 +379,13 @@ def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None
     assert [command for command in commands if f"ddpcore {command}" not in page] == []
 
 
-def test_every_system_check_is_documented() -> None:
-    source = (ROOT / "ddpcore_django" / "checks.py").read_text()
+@pytest.mark.parametrize(
+    ("page", "module"), [("django.md", "checks.py"), ("accounts.md", "accounts/checks.py")]
+)
+def test_every_system_check_is_documented(page: str, module: str) -> None:
+    source = (ROOT / "ddpcore_django" / module).read_text()
     there_are = set(re.findall(r'id="(ddpcore\.[EW]\d+)"', source))
-    rows = table("django.md", "| id | meaning |")
+    rows = table(page, "| id | meaning |")
     assert {bare(row[0]) for row in rows} == there_are
     assert there_are
 
