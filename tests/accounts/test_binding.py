@@ -32,8 +32,8 @@ def world(shell):
     return shell
 
 
-async def watched(client, observers: int = 2) -> None:
-    """Wait until the server watches; nothing that a client sees says so."""
+async def watched(client, observers: int = 3) -> None:
+    """Wait until the server watches, of each user the login, the row and the own document."""
     await reaches(client, observers=observers)
 
 
@@ -94,7 +94,7 @@ async def test_others_stay(server, other, world):
         _, row = await ann.call("test.bind", "ann")
         await ann_elsewhere.call("test.bind", "ann")
         await bob.call("test.bind", "bob")
-        await watched(bob, 4)
+        await watched(bob, 6)
         await watched(ann_elsewhere)
         world(f"LoginToken.objects.filter(pk={row}).delete()")
         await is_closed(ann)
