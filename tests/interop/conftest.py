@@ -156,9 +156,13 @@ class Site:
 
 
 class Wire:
-    """A TCP proxy before the site, at an address of its own, so that connections can break."""
+    """A TCP proxy before the site, at an address of its own, so that connections can break.
 
-    def __init__(self, site: Site) -> None:
+    To the site, its clients come from `source`.
+    """
+
+    def __init__(self, site: Site, source: str = "127.0.0.1") -> None:
+        self._source = (source, 0)
         host, port = site.address.split(":")
         self._upstream = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -198,13 +202,16 @@ class Wire:
                 thread.start()
 
     def _serve(self, near: socket.socket) -> None:
-        with near, suppress(OSError), socket.create_connection(self._upstream) as far:
+        with near, suppress(OSError), self._connect() as far:
             with self._lock:
                 self._sockets |= {near, far}
             up = threading.Thread(target=self._pump, args=(near, far))
             up.start()
             self._pump(far, near)
             up.join()
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(self._upstream, source_address=self._source)
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
@@ -366,11 +373,18 @@ def desks(running_desks: list[Site]) -> Iterator[list[Site]]:
 
 
 @pytest.fixture
-def desk_wire(desks: list[Site]) -> Iterator[Wire]:
-    """A way to the first of them that can break."""
-    wire = Wire(desks[0])
-    yield wire
-    wire.close()
+def home() -> str:
+    """An address that clients come from; each test has its own, as logins are limited for each."""
+    return f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+
+
+@pytest.fixture
+def ways(desks: list[Site], home: str) -> Iterator[list[Wire]]:
+    """A way from there to each of the desks, that can break."""
+    wires = [Wire(desk, home) for desk in desks]
+    yield wires
+    for wire in wires:
+        wire.close()
 
 
 @pytest.fixture(scope="session")

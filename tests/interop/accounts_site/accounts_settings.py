@@ -23,6 +23,11 @@ INSTALLED_APPS = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "desk.urls"
 
+PASSWORD_HASHERS = [
+    "desk.hashers.QuickDigestHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = os.environ["SITE_MAILS"]
 DEFAULT_FROM_EMAIL = "desk@example.org"
