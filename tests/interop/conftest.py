@@ -307,22 +307,26 @@ class Mails:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def to(self, address: str) -> list[str]:
-        """The texts of the mails to an address, as they came."""
+    def texts(self, address: str | None = None) -> list[str]:
+        """The texts of the mails, all or those to an address, as they came."""
         texts = []
         for path in sorted(self.folder.iterdir()):
             for part in path.read_bytes().split(b"\n" + b"-" * 79 + b"\n"):
                 mail = email.message_from_bytes(part, policy=email.policy.default)
-                if mail["To"] == address:
+                if mail["To"] and address in (None, mail["To"]):
                     texts.append(mail.get_body(("plain",)).get_content())
         return texts
+
+    def tokens(self) -> set[str]:
+        """Those of all links."""
+        return set(re.findall(r"/#/[\w-]+/(\S+)", "\n".join(self.texts())))
 
     def link(self, kind: str, address: str) -> tuple[str, str]:
         """Wait for a mail with such a link; the newest link, and the token in it."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            texts = self.to(address)
-            links = re.findall(rf"(http://\S+/#/{kind}/([\w-]+))", "\n".join(texts))
+            texts = self.texts(address)
+            links = re.findall(rf"(http://\S+/#/{kind}/(\S+))", "\n".join(texts))
             if links:
                 return links[-1]
             if time.monotonic() > deadline:
