@@ -61,6 +61,7 @@ def kind(request):
 
 only_meteor = pytest.mark.parametrize("kind", [METEOR], indirect=True)
 only_simpleddp = pytest.mark.parametrize("kind", [SIMPLEDDP], indirect=True)
+with_codes = pytest.mark.parametrize("kind", [SIMPLEDDP, METEORRN], indirect=True)
 own_digest = pytest.mark.parametrize("kind", [METEORRN, METEOR], indirect=True)
 
 
@@ -168,6 +169,21 @@ def test_log_in(join, jane):
     assert who(client) is None
 
     client.do("logIn", jane.email.upper(), PASSWORD)
+    assert who(client) == jane.id
+
+
+@with_codes
+def test_a_second_factor(join, office, jane):
+    office("change", jane.username, last_name="Rex")
+    client = join()
+    code = AMBIGUOUS | {"error": "no-2fa-code"}
+    assert client.fail("logIn", jane.username, PASSWORD) == code
+    wrong = AMBIGUOUS | {"error": "invalid-2fa-code"}
+    assert client.fail("logInWithCode", jane.username, PASSWORD, "Fido") == wrong
+    assert client.fail("logInWithCode", jane.username, OTHER, "Rex") == WRONG
+    assert who(client) is None
+
+    client.do("logInWithCode", jane.username, PASSWORD, "Rex")
     assert who(client) == jane.id
 
 
@@ -361,6 +377,20 @@ def test_a_link_that_resets_is_clicked(join, ways, desks, mails, jane):
     browser.do("resetPassword", token, OTHER)
     browser.answers(document(jane, verified=True), "user")
     browser.until("news", tab="first", id=jane.id)  # of the other tab, by what is kept
+
+
+@only_meteor
+def test_a_link_that_enrolls_is_clicked(join, ways, desks, office, mails, emma):
+    emma = emma._replace(id=office("enroll", emma.username, emma.email))
+    link, token = mails.link("enroll-account", emma.email)
+    browser = join()
+    assert browser.fail("logIn", emma.username, PASSWORD) == WRONG
+
+    browser.do("open", "first", link.replace(desks[0].url, ways[0].url))
+    assert browser.until("enrollLink")["token"] == token
+    browser.do("resetPassword", token, PASSWORD)
+    browser.answers(document(emma, verified=True, first_name=""), "user")
+    assert office("knows", emma.username, PASSWORD)
 
 
 @only_meteor

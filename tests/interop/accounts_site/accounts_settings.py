@@ -39,6 +39,15 @@ DDPCORE_ACCOUNTS = {
     "ROOT_URL": os.environ["SITE_ROOT_URL"],
     "PROFILE": "desk.profiles.profile",
     "SIGNUP_PROFILE": ["first_name"],
+    "HOOKS": ["desk.factors"],
+}
+
+# All that there is to log: no secret may be among it.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "DEBUG"},
 }
 
 _parts = urlsplit(os.environ["SITE_DATABASE"])

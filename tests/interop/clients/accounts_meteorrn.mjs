@@ -45,6 +45,8 @@ drive(async (url, report, kept) => {
     },
     signUp: (options) => done((callback) => Accounts.createUser({ ...options }, callback)),
     logIn: (who, password) => done((callback) => Meteor.loginWithPassword(who, password, callback)),
+    logInWithCode: (who, password, code) =>
+      done((callback) => Meteor.loginWithPasswordAnd2faCode(who, password, code, callback)),
     // It connects anew then.
     async logOut() {
       await done((callback) => Meteor.logout(callback));

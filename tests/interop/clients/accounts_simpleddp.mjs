@@ -47,6 +47,8 @@ drive((url, report, kept) => {
       server.login({ user: selector(who), password: digest(password) }).then(() => {}),
     logInPlainly: (who, password) =>
       server.login({ user: selector(who), password }).then(() => {}),
+    logInWithCode: (who, password, code) =>
+      server.login({ user: selector(who), password: digest(password), code }).then(() => {}),
     logOut: () => server.logout(),
     changePassword: (old, password) =>
       server.call("changePassword", digest(old), digest(password)),

@@ -13,6 +13,7 @@ django.setup()
 from django.contrib.auth import authenticate, get_user_model  # noqa: E402
 from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402
 
+from ddpcore_django.accounts.mails import send_enrollment_email  # noqa: E402
 from ddpcore_django.accounts.models import LoginToken  # noqa: E402
 from desk.models import Note  # noqa: E402
 
@@ -22,6 +23,13 @@ User = get_user_model()
 def hire(username, password, **fields):
     """A user as Django itself makes them."""
     return str(User.objects.create_user(username, password=password, **fields).pk)
+
+
+def enroll(username, email):
+    """A user who is to choose the password."""
+    user = User.objects.create_user(username, email=email)
+    send_enrollment_email(user)
+    return str(user.pk)
 
 
 def keep_plainly(username, password):
@@ -64,7 +72,7 @@ def revoke(username):
         login.delete()
 
 
-COMMANDS = (hire, keep_plainly, set_password, change, knows, note, logins, revoke)
+COMMANDS = (hire, enroll, keep_plainly, set_password, change, knows, note, logins, revoke)
 
 if __name__ == "__main__":
     commands = {function.__name__: function for function in COMMANDS}
