@@ -228,6 +228,22 @@ def test_a_login_survives_a_break(join, ways, jane):
     client.answers(document(jane), "user")
 
 
+def test_an_office_returns_at_once(join, ways, jane):
+    client = join()
+    client.do("logIn", jane.username, PASSWORD)
+    login = {"msg": "method", "id": "1", "method": "login"}
+    for _ in range(40):  # others there
+        result, _ = say(ways[0], login | {"params": [{"resume": client.do("kept")}]})
+        assert result["id"] == jane.id
+
+    ways[0].cut()
+    client.until("disconnected")
+    client.until("connected")
+    client.answers(document(jane), "user")
+    assert client.do("kept")
+    assert who(client) == jane.id
+
+
 def test_a_login_is_kept(join, kind, office, jane):
     client = join()
     client.do("logIn", jane.username, PASSWORD)
