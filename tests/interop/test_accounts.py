@@ -69,12 +69,16 @@ own_digest = pytest.mark.parametrize("kind", [METEORRN, METEOR], indirect=True)
 def join(start, kind, ways):
     """`join(1)`: a client that is connected to the second server, like nobody or as it was."""
 
-    def join(desk=0, *kept):
-        client = start(f"accounts_{kind}", ways[desk].url, *kept)
-        client.do("connect")
-        return client
+    clients = []
 
-    return join
+    def join(desk=0, *kept):
+        clients.append(start(f"accounts_{kind}", ways[desk].url, *kept))
+        clients[-1].do("connect")
+        return clients[-1]
+
+    yield join
+    for client in clients:
+        assert not client.seen("pageerror")
 
 
 @pytest.fixture(autouse=True)
@@ -298,6 +302,7 @@ def test_change_the_password(join, kind, office, jane):
     is_logged_out(far, kind)
     assert who(near) == jane.id
     assert near.do("user") == document(jane)
+    assert not near.seen("disconnected")
     assert office("knows", jane.username, OTHER)
     assert not office("knows", jane.username, PASSWORD)
 
@@ -316,6 +321,7 @@ def test_log_out_other_clients(join, kind, ways, office, jane):
     near.do("logOutOthers")
     is_logged_out(far, kind)
     assert who(near) == jane.id
+    assert not near.seen("disconnected")
     assert office("logins", jane.username) == 1
 
     new = near.do("kept")
@@ -357,6 +363,7 @@ def test_reset_the_password_by_a_link(join, kind, office, mails, jane):
     is_logged_out(far, kind)
     near.answers(document(jane, verified=True), "user")
     assert who(near) == jane.id
+    assert not near.seen("disconnected")
     assert office("knows", jane.username, OTHER)
     assert not office("knows", jane.username, PASSWORD)
 
