@@ -1,6 +1,6 @@
-"""The bookstore example, served for real, and the JavaScript clients that talk to it.
+"""Django projects, served for real, and the JavaScript clients that talk to them.
 
-Three kinds of processes take part: the server, a writer that changes the same database from
+One is the bookstore example; the other is accounts_site, whose users log in. Three kinds of processes take part: the server, a writer that changes the same database from
 elsewhere, and one `node` per client, told what to do line by line (see clients/driver.mjs).
 
     npm ci --ignore-scripts --prefix tests/interop
@@ -9,6 +9,8 @@ elsewhere, and one `node` per client, told what to do line by line (see clients/
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 import os
 import queue
@@ -25,14 +27,15 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parent
-BOOKSTORE = HERE.parent.parent / "examples" / "bookstore"
+ROOT = HERE.parent.parent
+BOOKSTORE = ROOT / "examples" / "bookstore"
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 PATIENCE = 15.0  # seconds that anything may take before a test gives up
 
@@ -100,16 +103,17 @@ class Peer:
 
 
 class Site:
-    """`ddpcore serve` of the bookstore, at a port that stays the same when it is restarted."""
+    """`ddpcore serve` of a project, at a port that stays the same when it is restarted."""
 
-    def __init__(self, database: str, log: Path) -> None:
+    def __init__(self, settings: str, paths: list[Path], log: Path, **environ: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.address = "{}:{}".format(*probe.getsockname())
         self.url = f"http://{self.address}"
+        self.settings = settings
         self.environ = os.environ | {
-            "BOOKSTORE_DATABASE": database,
-            "DJANGO_SETTINGS_MODULE": "interop_settings",
-            "PYTHONPATH": os.pathsep.join([str(HERE / "site"), str(BOOKSTORE)]),
+            "DJANGO_SETTINGS_MODULE": settings,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *map(str, paths)]),
+            **environ,
         }
         self.log = log
 
@@ -126,7 +130,7 @@ class Site:
 
     def start(self) -> None:
         self.process = self.run(
-            "ddpcore", "serve", "--settings", "interop_settings", "--bind", self.address
+            "ddpcore", "serve", "--settings", self.settings, "--bind", self.address
         )
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
@@ -152,9 +156,13 @@ class Site:
 
 
 class Wire:
-    """A TCP proxy before the site, at an address of its own, so that connections can break."""
+    """A TCP proxy before the site, at an address of its own, so that connections can break.
 
-    def __init__(self, site: Site) -> None:
+    To the site, its clients come from `source`.
+    """
+
+    def __init__(self, site: Site, source: str = "127.0.0.1") -> None:
+        self._source = (source, 0)
         host, port = site.address.split(":")
         self._upstream = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -194,13 +202,16 @@ class Wire:
                 thread.start()
 
     def _serve(self, near: socket.socket) -> None:
-        with near, suppress(OSError), socket.create_connection(self._upstream) as far:
+        with near, suppress(OSError), self._connect() as far:
             with self._lock:
                 self._sockets |= {near, far}
             up = threading.Thread(target=self._pump, args=(near, far))
             up.start()
             self._pump(far, near)
             up.join()
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(self._upstream, source_address=self._source)
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
@@ -225,7 +236,12 @@ class Writer(Peer):
 @pytest.fixture(scope="session")
 def running_site(pg_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     name = f"ddpcore_{secrets.token_hex(6)}"
-    site = Site(pg_cluster.createdb(name), tmp_path_factory.mktemp("interop") / "server.log")
+    site = Site(
+        "interop_settings",
+        [HERE / "site", BOOKSTORE],
+        tmp_path_factory.mktemp("interop") / "server.log",
+        BOOKSTORE_DATABASE=pg_cluster.createdb(name),
+    )
     site.migrate()
     site.start()
     yield site
@@ -233,18 +249,25 @@ def running_site(pg_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> I
     pg_cluster.dropdb(name)
 
 
-@pytest.fixture
-def site(running_site: Site) -> Iterator[Site]:
-    """The running server. What it logs meanwhile is shown, and a traceback fails the test."""
-    before = running_site.log.stat().st_size
-    yield running_site
-    if running_site.process.poll() is not None:
-        running_site.start()
-    with running_site.log.open() as log:
+@contextmanager
+def watched(site: Site) -> Iterator[None]:
+    """What it logs meanwhile is shown, and a traceback fails the test."""
+    before = site.log.stat().st_size
+    yield
+    if site.process.poll() is not None:
+        site.start()
+    with site.log.open() as log:
         log.seek(before)
         written = log.read()
     print(written)
     assert "Traceback" not in written
+
+
+@pytest.fixture
+def site(running_site: Site) -> Iterator[Site]:
+    """The running server."""
+    with watched(running_site):
+        yield running_site
 
 
 @pytest.fixture
@@ -273,6 +296,107 @@ def writer(running_writer: Writer) -> Writer:
 def janet(writer: Writer) -> str:
     """An author's id."""
     return writer("create", "Author", name="Janet Evanovich", email="janet@evanovich.com")
+
+
+# --- the project whose users log in -----------------------------------------------------------
+
+
+class Mails:
+    """What the servers have sent: each mail is written to a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def texts(self, address: str | None = None) -> list[str]:
+        """The texts of the mails, all or those to an address, as they came."""
+        texts = []
+        for path in sorted(self.folder.iterdir()):
+            for part in path.read_bytes().split(b"\n" + b"-" * 79 + b"\n"):
+                mail = email.message_from_bytes(part, policy=email.policy.default)
+                if mail["To"] and address in (None, mail["To"]):
+                    texts.append(mail.get_body(("plain",)).get_content())
+        return texts
+
+    def tokens(self) -> set[str]:
+        """Those of all links."""
+        return set(re.findall(r"/#/[\w-]+/(\S+)", "\n".join(self.texts())))
+
+    def link(self, kind: str, address: str) -> tuple[str, str]:
+        """Wait for a mail with such a link; the newest link, and the token in it."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            texts = self.texts(address)
+            links = re.findall(rf"(http://\S+/#/{kind}/(\S+))", "\n".join(texts))
+            if links:
+                return links[-1]
+            if time.monotonic() > deadline:
+                pytest.fail(f"No {kind} link for {address}; mails: {texts}")
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def mails(tmp_path_factory: pytest.TempPathFactory) -> Mails:
+    return Mails(tmp_path_factory.mktemp("mails"))
+
+
+@pytest.fixture(scope="session")
+def running_desks(
+    pg_cluster: Any, mails: Mails, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Site]]:
+    name = f"ddpcore_{secrets.token_hex(6)}"
+    database = pg_cluster.createdb(name)
+    logs = tmp_path_factory.mktemp("desks")
+    desks = [
+        Site(
+            "accounts_settings",
+            [HERE / "accounts_site"],
+            logs / f"server-{number}.log",
+            SITE_DATABASE=database,
+            SITE_MAILS=str(mails.folder),
+        )
+        for number in (1, 2)
+    ]
+    for desk in desks:
+        desk.environ["SITE_ROOT_URL"] = desks[0].url
+    desks[0].migrate()
+    for desk in desks:
+        desk.start()
+    yield desks
+    for desk in desks:
+        desk.stop(signal.SIGTERM)
+    pg_cluster.dropdb(name)
+
+
+@pytest.fixture
+def desks(running_desks: list[Site]) -> Iterator[list[Site]]:
+    """Two running servers of one project, over one database."""
+    with ExitStack() as watches:
+        for desk in running_desks:
+            watches.enter_context(watched(desk))
+        yield running_desks
+
+
+@pytest.fixture
+def home() -> str:
+    """An address that clients come from; each test has its own, as logins are limited for each."""
+    return f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+
+
+@pytest.fixture
+def ways(desks: list[Site], home: str) -> Iterator[list[Wire]]:
+    """A way from there to each of the desks, that can break."""
+    wires = [Wire(desk, home) for desk in desks]
+    yield wires
+    for wire in wires:
+        wire.close()
+
+
+@pytest.fixture(scope="session")
+def office(running_desks: list[Site]) -> Iterator[Writer]:
+    """A process that is no server, on the same database: `office("hire", "emma", "…")`."""
+    office = Writer(sys.executable, "-m", "desk.office", env=running_desks[0].environ)
+    yield office
+    office.close()
 
 
 # --- the clients ------------------------------------------------------------------------------
@@ -336,6 +460,17 @@ class Client(Peer):
         """The documents that the client holds: id → fields."""
         return {each.pop("_id"): each for each in self.do("documents", collection)}
 
+    def answers(self, expected: Any, command: str, *arguments: Any) -> None:
+        """Wait until the client answers a command so: it is asked after everything that comes."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            seen = len(self._seen)
+            found = self.do(command, *arguments)
+            if found == expected:
+                return
+            if len(self._seen) == seen + 1 or time.monotonic() > deadline:  # the answer alone
+                self._events.append(self._next(deadline, f"{expected}, not {found}"))
+
     def holds(self, collection: str, expected: dict[str, dict[str, Any]]) -> None:
         """Wait until the client holds these documents and no other."""
         deadline = time.monotonic() + PATIENCE
@@ -370,17 +505,27 @@ def _matches(message: dict[str, Any], event: str, fields: dict[str, Any]) -> boo
 
 
 @pytest.fixture
-def launch(site: Site) -> Iterator[Callable[..., Client]]:
-    """`launch("simpleddp")` starts that client; it ends with the test. `url` may be a wire's."""
+def start() -> Iterator[Callable[..., Client]]:
+    """`start("simpleddp", url)` starts that client; it ends with the test."""
     clients: list[Client] = []
 
-    def launch(script: str, *options: str, url: str = site.url) -> Client:
+    def start(script: str, url: str, *options: str) -> Client:
         clients.append(Client(script, url, *options))
         return clients[-1]
 
-    yield launch
+    yield start
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def launch(site: Site, start: Callable[..., Client]) -> Callable[..., Client]:
+    """`launch("simpleddp")` starts that client for the site. `url` may be a wire's."""
+
+    def launch(script: str, *options: str, url: str = site.url) -> Client:
+        return start(script, url, *options)
+
+    return launch
 
 
 @pytest.fixture(scope="session")

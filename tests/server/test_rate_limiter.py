@@ -148,6 +148,26 @@ async def test_who_reconnects_is_counted_by_address_and_by_account(limiter, cloc
     assert await allowed(limiter, *(login(n, None, str(n)) for n in range(99))) == 99
 
 
+async def test_an_office_may_resume_at_once(limiter):
+    add_account_rules(limiter)
+
+    def resume(n, **more):
+        return call(name="login", connection=str(n), params=[{"resume": "t"} | more])
+
+    assert await allowed(limiter, *(resume(n) for n in range(99))) == 99
+    assert await allowed(limiter, *(resume("same") for _ in range(9))) == 5
+
+    def other(n, token):
+        options = {"resume": token, "user": {"username": str(n)}, "password": "x"}
+        return call(name="login", connection=f"{token}{n}", params=[options])
+
+    # What is no token does not make a password one.
+    for token in None, "", 0:
+        limiter = RateLimiter(Clock())
+        add_account_rules(limiter)
+        assert await allowed(limiter, *(other(n, token) for n in range(99))) == 30
+
+
 @pytest.mark.parametrize(
     ("params", "account"),
     [
