@@ -140,10 +140,12 @@ async def test_what_is_gone_before_it_is_watched(server, world, code):
     pk, user_id = world.line().split()
     world.finished()
     async with connect(server.address) as client:
-        await client.call("test.bind_row", int(pk), user_id)
-        if code:
+        if code:  # which may be before the result
+            params = [int(pk), user_id]
+            await client.send(msg="method", id="m", method="test.bind_row", params=params)
             await is_closed(client)
         else:
+            await client.call("test.bind_row", int(pk), user_id)
             await watched(client)
 
 

@@ -56,7 +56,8 @@ def _logged_out(request, user, **_):
 
 @receiver(user_login_failed)
 def _failed(credentials, request, **_):
-    spied["signals"].append(["failed", dict(credentials), request.META.get("REMOTE_ADDR")])
+    address = request.META.get("REMOTE_ADDR") if request else None  # code of the server's own
+    spied["signals"].append(["failed", dict(credentials), address])
 
 
 class Spy(APIMixin):
