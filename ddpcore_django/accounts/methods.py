@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -209,7 +210,9 @@ def get_new_token(context: MethodContext) -> dict[str, Any]:
     Raises:
         ddpcore.MeteorError: Nobody is logged in, or not by a token.
     """
-    return logins.result_of(_renewed(context))
+    with _rebound(context), transaction.atomic():
+        login = _renewed(context)
+    return logins.result_of(login)
 
 
 def remove_other_tokens(context: MethodContext) -> Any:
@@ -233,24 +236,36 @@ def logout_other_clients(context: MethodContext) -> dict[str, Any]:
     Raises:
         ddpcore.MeteorError: Nobody is logged in, or not by a token.
     """
-    with transaction.atomic():
+    with _rebound(context), transaction.atomic():
         login = _renewed(context)
         tokens.revoke_all(login.row.user, but=login.row.pk)
     result = logins.result_of(login)
     return {"token": result["token"], "tokenExpires": result["tokenExpires"]}
 
 
+@contextmanager
+def _rebound(context: MethodContext) -> Iterator[None]:
+    # The connection rests on the new login before the old one may go: word of that comes with the
+    # commit. If there is none, it rests on the old one again.
+    row_id = binding.bound(context)
+    try:
+        yield
+    except BaseException:
+        if row_id is not None and binding.bound(context) != row_id:
+            binding.bind(context, row_id)
+        raise
+
+
 def _renewed(context: MethodContext) -> tokens.Login:
     user = logins.logged_in_user(context)
     if user is None:
         raise MeteorError(NOT_LOGGED_IN)
-    with transaction.atomic():
-        fresh = logins.locked(user)
-        row = LoginToken.objects.filter(pk=binding.bound(context), user=user).first()
-        if fresh is None or row is None:
-            raise MeteorError("Invalid login token")
-        login = tokens.issue(fresh, row.expires)
-        transaction.on_commit(lambda: binding.bind(context, login.row.pk))
+    fresh = logins.locked(user)
+    row = LoginToken.objects.filter(pk=binding.bound(context), user=user).first()
+    if fresh is None or row is None:
+        raise MeteorError("Invalid login token")
+    login = tokens.issue(fresh, row.expires)
+    binding.bind(context, login.row.pk)
     return login
 
 

@@ -152,7 +152,9 @@ async def later():
 
 
 @pytest.mark.parametrize(
-    "answer", [None, 1, "yes", [True], later, ZeroDivisionError(), AttributeError()], ids=repr
+    "answer",
+    [None, 1, "yes", [True], later, ZeroDivisionError(), AttributeError()],
+    ids=["None", "1", "text", "list", "coroutine", "exception", "attribute"],
 )
 def test_only_true_is_a_yes(answer, log_watch):
     from ddpcore_django.guards import Refused, permission_required, staff_only
