@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ddpcore_django.api import (
         API,
+        AleaIdField,
         AlreadyRegistered,
         APIMixin,
         Collection,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "API",
     "APIMixin",
+    "AleaIdField",
     "AlreadyRegistered",
     "Collection",
     "MeteorError",

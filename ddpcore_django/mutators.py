@@ -62,6 +62,7 @@ from ddpcore_django.collection import Collection
 from ddpcore_django.current import current_context, this
 from ddpcore_django.deserialize import Unfit, can_be_sent, model_value, primary_key
 from ddpcore_django.guards import says_yes
+from ddpcore_django.ids import ID_LENGTH
 from ddpcore_django.serialize import document_id
 
 if TYPE_CHECKING:
@@ -70,9 +71,6 @@ if TYPE_CHECKING:
 __all__ = ["CollectionMutators", "Mutators", "ProfileMutators", "define_mutators"]
 
 logger = logging.getLogger(__name__)
-
-# What clients make: `Random.id` of Meteor.
-ID_LENGTH = 17
 
 # Of those that Meteor allows, these make sense for columns.
 OPERATORS = ("$set", "$unset", "$inc")

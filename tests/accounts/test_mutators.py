@@ -55,6 +55,27 @@ async def seeded(client: Client, method, *params, seed="a seed"):
     return (await client.message(msg="result", id=id)).get("result")
 
 
+async def test_ids_of_rows_that_a_method_makes_are_those_of_its_simulation(site, shell):
+    streams = RandomStreams("a seed")
+    async with client_of(site, "ann") as client:
+        await client.sub("Tasks")
+        made = await seeded(client, "tasks.add_two")
+        assert made == [streams.id("tasks"), streams.id("tasks")]
+        await client.call("tasks.my_id")
+        assert made[0] in client.docs("tasks")  # the other was made in bulk
+
+
+def test_ids_of_rows_that_anybody_else_makes_are_random(shell):
+    shell(
+        "ids = {Task.objects.create(owner=ann).pk for _ in range(50)}\n"
+        "assert len(ids) == 50 and {len(each) for each in ids} == {17}\n"
+        "assert Task.objects.create(pk='given', owner=ann).pk == 'given'\n"
+        "field = Task._meta.pk\n"
+        "assert field.deconstruct()[1] == 'ddpcore_django.ids.AleaIdField'\n"
+        "assert field.clone().max_length == 17 and field.primary_key and not field.editable\n"
+    )
+
+
 async def test_the_documents_of_a_client(site, shell):
     async with client_of(site, "ann") as client:
         await client.sub("Tasks")

@@ -149,6 +149,13 @@ class Methods(APIMixin):
         return this.user_id
 
     @api_endpoint
+    def add_two(self):
+        user = User.objects.get(pk=this.user_id)
+        one = models.Task.objects.create(text="one", owner=user)
+        [two] = models.Task.objects.bulk_create([models.Task(text="two", owner=user)])
+        return [one.pk, two.pk]
+
+    @api_endpoint
     @login_required
     def below(self, word: str):
         return [word, this.user.username]

@@ -4,11 +4,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
 
+from ddpcore_django.ids import AleaIdField
+
 
 class Task(models.Model):
     """Clients make its ids."""
 
-    id = models.CharField(primary_key=True, max_length=17)
+    id = AleaIdField()
     text = models.CharField(max_length=20)
     done = models.BooleanField(default=False)
     points = models.IntegerField(default=0, validators=[MaxValueValidator(100)])
