@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
 
-from ddpcore_django.ids import AleaIdField
+from ddpcore_django import AleaIdField
 
 
 class Task(models.Model):
