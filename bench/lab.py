@@ -156,7 +156,9 @@ class NotServed(Exception):
 class Lab:
     """A database with the tables of the site, and processes that work on it."""
 
-    def __init__(self, stack: ExitStack, capture: str = "signals") -> None:
+    def __init__(
+        self, stack: ExitStack, capture: str = "signals", *, accounts: bool = False
+    ) -> None:
         self._stack = stack
         self.cluster = stack.enter_context(Cluster())
         self.dsn = self.cluster.createdb("bench")
@@ -166,6 +168,8 @@ class Lab:
             "DJANGO_SETTINGS_MODULE": "settings",
             "PYTHONPATH": os.pathsep.join([str(SITE), str(HERE.parent)]),
         }
+        if accounts:
+            self.env["BENCH_ACCOUNTS"] = "1"
         self.manage("migrate", "--run-syncdb", "--verbosity=0")
         if capture == "triggers":
             self.manage("ddp_triggers", "install")
@@ -238,6 +242,19 @@ class Client:
             if message["msg"] == "ready":
                 waiting -= len(message["subs"])
 
+    async def call(self, method: str, *params: Any) -> dict[str, Any]:
+        """Call a method; its `result` message."""
+        message = {"msg": "method", "id": "call", "method": method, "params": list(params)}
+        await self._socket.send(json.dumps(message))
+        found: dict[str, Any] = {}
+        is_updated = False
+        while not (found and is_updated):
+            message = await self.next()
+            if message["msg"] == "result":
+                found = message
+            is_updated = is_updated or message["msg"] == "updated"
+        return found
+
     async def next(self) -> dict[str, Any]:
         while True:
             message: dict[str, Any] = json.loads(await self._socket.recv())
@@ -250,9 +267,9 @@ class Client:
 
 
 @contextmanager
-def lab(capture: str = "signals") -> Iterator[Lab]:
+def lab(capture: str = "signals", *, accounts: bool = False) -> Iterator[Lab]:
     with ExitStack() as stack:
-        yield Lab(stack, capture)
+        yield Lab(stack, capture, accounts=accounts)
 
 
 def options(name: str, arguments: Sequence[str], **defaults: Any) -> Any:

@@ -22,3 +22,7 @@ DATABASES = {
 }
 DDPCORE = {"CAPTURE": os.environ.get("BENCH_CAPTURE", "signals")}
 MIGRATION_MODULES = {"auth": None, "contenttypes": None}
+
+if "BENCH_ACCOUNTS" in os.environ:
+    INSTALLED_APPS.append("ddpcore_django.accounts")
+    PASSWORD_HASHERS = ["ddpcore_django.accounts.hashers.PBKDF2DigestHasher"]

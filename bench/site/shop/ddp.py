@@ -1,6 +1,6 @@
 from typing import Any
 
-from ddpcore_django.api import API, APIMixin, Collection, Publication, api_endpoint
+from ddpcore_django.api import API, APIMixin, Collection, Publication, api_endpoint, this
 from shop import models
 
 
@@ -41,6 +41,12 @@ class Calls(APIMixin):
     @api_endpoint
     async def echo(self, value: Any):
         return value
+
+    @api_endpoint
+    def unlimit(self):
+        limiter = this.context.server.rate_limiter
+        for rule in list(limiter._rules):
+            limiter.remove_rule(rule)
 
     @api_endpoint
     def text_of(self, note: int):
