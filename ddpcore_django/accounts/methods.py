@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any
 
 import msgspec
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
@@ -80,16 +80,28 @@ def login(context: MethodContext, options: dict[str, Any]) -> dict[str, Any]:
         ddpcore.MeteorError: 403, whatever is wrong with the proof; 400, with the question.
     """
     kind, handler = _handler_of(options)
-    try:
+    with _coming_back(context) if kind == "resume" else nullcontext():
         try:
-            kind, user, held = handler(context, options)
-        except msgspec.ValidationError:
-            raise MeteorError(400, "Match failed") from None
-    except _Refused as refused:
-        raise logins.refuse(context, refused.problem, kind, refused.user) from None
-    except MeteorError as problem:
-        raise logins.refuse(context, problem, kind) from None
-    return logins.log_in(context, user, kind, held)
+            try:
+                kind, user, held = handler(context, options)
+            except msgspec.ValidationError:
+                raise MeteorError(400, "Match failed") from None
+        except _Refused as refused:
+            raise logins.refuse(context, refused.problem, kind, refused.user) from None
+        except MeteorError as problem:
+            raise logins.refuse(context, problem, kind) from None
+        return logins.log_in(context, user, kind, held)
+
+
+@contextmanager
+def _coming_back(context: MethodContext) -> Iterator[None]:
+    # A client that is answered by an error forgets its login for good (Meteor 3.0.4,
+    # accounts_client.js). One whose connection closes comes back with it, when the database may.
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        context.connection.close()
+        raise
 
 
 Handled = tuple[str, Any, tokens.Login | None]

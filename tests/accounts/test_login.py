@@ -103,6 +103,21 @@ async def test_a_captured_login_is_no_good_after_the_logout(server, other, world
         assert (await error(thief, "login", {"resume": stored}))[0] == 403
 
 
+async def test_a_client_keeps_its_token_while_the_database_is_away(server, world):
+    """An answer would make it forget its login: the connection is closed, and it comes back."""
+    world("make('ann')")
+    async with connect(server.address) as client, connect(server.address) as other:
+        token = (await login(client, "ann"))["token"]
+        await other.call("test.lose_the_database", True)
+        params = [{"resume": token}]
+        await client.send(msg="method", id="m", method="login", params=params)
+        await client.socket.wait_closed()
+        assert not [each for each in client.messages if each.get("id") == "m"]
+        await other.call("test.lose_the_database", False)
+    async with connect(server.address) as client:
+        assert (await client.call("login", {"resume": token}))["token"] == token
+
+
 async def test_a_login_within_a_method_that_fails_never_was(server, world, project):
     world("make('ann')")
     async with connect(server.address) as client:

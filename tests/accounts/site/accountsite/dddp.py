@@ -2,15 +2,17 @@
 
 import django.contrib.auth.hashers as django_hashers
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db import OperationalError
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
-from ddpcore_django.accounts import publications
+from ddpcore_django.accounts import publications, tokens
 from ddpcore_django.api import API, APIMixin, api_endpoint, this
 
 SCALARS = (str, int, float, bool, bytes, type(None))
 spied = {"hashes": 0, "structures": [], "signals": [], "queries": 0, "reads": []}
 
+_find = tokens.find
 _own_document = publications.own_document
 
 
@@ -67,6 +69,15 @@ class Spy(APIMixin):
     def unlimit(self):
         """Let tests call as often as they like."""
         this.context.server.rate_limiter._rules.clear()
+
+    @api_endpoint
+    def lose_the_database(self, lost: bool):
+        """From now on tokens cannot be looked for, or can be again."""
+
+        def find(_token):
+            raise OperationalError("the connection is lost")
+
+        tokens.find = find if lost else _find
 
     @api_endpoint
     def spied(self):
