@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-__all__ = ["Conf", "conf"]
+__all__ = ["Conf", "conf", "read"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,23 @@ class Conf:
         return "notify" if notify else "memory"
 
 
+def read(setting: str, kind: type[T]) -> T:
+    """A dictionary of the project's settings as a dataclass; lists as the tuples it has.
+
+    Raises:
+        ImproperlyConfigured: It holds a key that does not exist.
+    """
+    given: dict[str, Any] = getattr(settings, setting, {})
+    known = {name.upper(): name for name in kind.__slots__}  # type: ignore[attr-defined]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ImproperlyConfigured(
+            f"{setting} has no setting {', '.join(unknown)}. There are: {', '.join(sorted(known))}."
+        )
+    values = {known[key]: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return kind(**values)
+
+
 @cache
 def conf() -> Conf:
     """The project's settings, read once.
@@ -54,17 +73,7 @@ def conf() -> Conf:
     Raises:
         ImproperlyConfigured: `DDPCORE` holds a key or a choice that does not exist.
     """
-    given: dict[str, Any] = getattr(settings, "DDPCORE", {})
-    known = {name.upper(): name for name in Conf.__slots__}
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ImproperlyConfigured(
-            f"DDPCORE has no setting {', '.join(unknown)}. There are: {', '.join(sorted(known))}."
-        )
-    values = {known[key]: value for key, value in given.items()}
-    if "watch" in values:
-        values["watch"] = tuple(values["watch"])
-    found = Conf(**values)
+    found = read("DDPCORE", Conf)
     if found.capture not in ("signals", "triggers"):
         raise ImproperlyConfigured(
             f'DDPCORE["CAPTURE"] is "signals" or "triggers", not {found.capture!r}.'

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+from ddpcore_django.conf import read
 
 __all__ = ["AccountsConf", "accounts_conf"]
 
@@ -65,19 +65,7 @@ def accounts_conf() -> AccountsConf:
     Raises:
         ImproperlyConfigured: `DDPCORE_ACCOUNTS` holds a key or a choice that does not exist.
     """
-    given: dict[str, Any] = getattr(settings, "DDPCORE_ACCOUNTS", {})
-    known = {name.upper(): name for name in AccountsConf.__slots__}
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ImproperlyConfigured(
-            f"DDPCORE_ACCOUNTS has no setting {', '.join(unknown)}. "
-            f"There are: {', '.join(sorted(known))}."
-        )
-    values = {known[key]: value for key, value in given.items()}
-    for name in ("profile", "signup_profile", "hooks"):
-        if isinstance(values.get(name), list):
-            values[name] = tuple(values[name])
-    found = AccountsConf(**values)
+    found = read("DDPCORE_ACCOUNTS", AccountsConf)
     if found.plain_passwords not in ("secure", "never"):
         raise ImproperlyConfigured(
             'DDPCORE_ACCOUNTS["PLAIN_PASSWORDS"] is "secure" or "never", not '
