@@ -81,7 +81,7 @@ def model_value(field: Field[Any, Any], value: object) -> Any:
     if isinstance(field, ForeignKey):
         return _key(field.target_field, value)
     base = getattr(field, "base_field", None)
-    if isinstance(base, Field):  # an array of PostgreSQL; its ranges have a class there
+    if isinstance(base, Field) and not hasattr(field, "range_type"):  # an array of PostgreSQL
         return [model_value(base, item) for item in _of(list, value)]
     convert = next((convert for kind, convert in _KINDS if isinstance(field, kind)), _by_text)
     try:

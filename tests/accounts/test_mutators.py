@@ -321,6 +321,22 @@ async def test_what_documents_hold_can_be_sent(site, shell):
         assert client.docs("everything") == {id: document}
 
 
+@pytest.mark.parametrize("span", [[], [1], [1, 2], {}, 1, "[1,2)", '{"lower": "x"}', "5", "[]"])
+async def test_a_range_is_no_array(site, shell, span):
+    async with client_of(site, "ann") as client:
+        assert (await refused(client, "/everything/insert", {"span": span}))[0] == 400
+
+
+async def test_a_range_is_sent_as_documents_hold_it(site, shell):
+    async with client_of(site, "ann") as client:
+        await client.sub("All")
+        span = '{"lower": "1", "upper": "3", "bounds": "[)"}'
+        id = await client.call("/everything/insert", {"span": span})
+        held = client.docs("everything")[id]["span"]
+        assert await client.call("/everything/update", id, {"$set": {"span": held}}) == 1
+        assert client.docs("everything")[id]["span"] == held
+
+
 @pytest.mark.parametrize(
     ("names", "text"),
     [

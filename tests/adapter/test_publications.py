@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from psycopg2.extensions import parse_dsn
 from ddp_client import CallError, connect
 
 pytestmark = pytest.mark.pg
@@ -293,7 +294,9 @@ async def test_equal_subscriptions_of_many_clients_share_one_listening_connectio
             await client.until(lambda c=client: c.docs("testsite.author")["1"]["name"] == "b")
             assert len([m for m in client.data() if m["msg"] == "changed"]) == 1
         listening = pg_cluster.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ddpcore listen'"
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ddpcore listen' "
+            "AND datname = current_database()",
+            parse_dsn(project.database)["dbname"],
         )
         assert listening == [(1,)]
 

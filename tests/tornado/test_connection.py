@@ -92,6 +92,7 @@ class Door:
     """What stands for a `Server`: it lets everybody in."""
 
     clock = LoopClock()
+    wants_cookies = False
 
     def __init__(self):
         self.ears = asyncio.Queue()
