@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from psycopg2.extensions import parse_dsn
 from ddp_client import CallError, connect
+from psycopg2.extensions import parse_dsn
 
 pytestmark = pytest.mark.pg
 
