@@ -279,6 +279,7 @@ class SessionRuntime:
                 value = await self.server.run(handler, context, params)
             outcome = messages.result(invocation.id, value)
         except FAILURES as problem:
+            _trim(problem, handler)
             # No name for what is shown: a frame that knows an exception that knows the frame
             # would have to wait for the garbage collector, and the session with it.
             outcome = messages.result_error(
@@ -521,6 +522,17 @@ class SessionRuntime:
         if not task.done():
             self.server.handler_started(task)
         return task
+
+
+def _trim(problem: BaseException, handler: Handler) -> None:
+    # Let the traceback begin at the handler. Reports of errors may show the variables of all
+    # frames; those of ours hold what the client sent, and no handler could ask to have it hidden.
+    code = getattr(handler.function, "__code__", None)
+    trace = problem.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not code:
+        trace = trace.tb_next
+    if trace is not None:
+        problem.__traceback__ = trace
 
 
 def _check_collections(queries: Sequence[LiveQuery]) -> None:
