@@ -402,12 +402,13 @@ class SessionRuntime:
 
     async def _change_user(self, context: MethodContext, user_id: str | None) -> None:
         self._check_user_change(context, user_id)
+        context._user_id = user_id
         # In a task of its own, to be carried to its end though the handler may be cancelled.
         await asyncio.shield(self._spawn(self._rerun(user_id)))
 
     def _change_user_later(self, context: MethodContext, user_id: str | None) -> None:
         self._check_user_change(context, user_id)
-        self.machine.user_id = user_id
+        self.machine.user_id = context._user_id = user_id
         context.user_changed = True
 
     @staticmethod
