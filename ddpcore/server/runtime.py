@@ -318,7 +318,9 @@ class SessionRuntime:
             raise DDPError(
                 f"{name!r} is an async def method: call it from an async def handler, with await."
             )
-        return ejson.clone(handler.function(context, *own))
+        # With context variables of its own, as in a thread of its own: those of the caller stay.
+        variables = contextvars.copy_context()
+        return ejson.clone(variables.run(handler.function, context, *own))
 
     async def _run_within(self, handler: Handler, context: MethodContext, params: list[Any]) -> Any:
         return ejson.clone(await self.server.run(handler, context, params))
