@@ -152,7 +152,7 @@ async def test_what_is_gone_before_it_is_watched(server, world, code):
 async def test_a_method_that_fails_leaves_nobody_logged_in(server, world):
     async with connect(server.address) as client:
         # It may be closed before there is an answer.
-        with pytest.raises(Exception, match="no way|connection closed"):
+        with pytest.raises(Exception, match=r"no way|connection closed"):
             await client.call("test.bind_then_fail", "ann")
         await is_closed(client)
 
