@@ -307,7 +307,11 @@ class CollectionMutators(Mutators):
         visible = self._collection.objects_for_user(user)
         # No manager: one of the project's might hide rows, or add what cannot be locked.
         rows: QuerySet[Any] = QuerySet(self._model)
-        return rows.select_for_update().filter(pk=key, pk__in=visible.values("pk")).first()
+        rows = rows.filter(pk=key, pk__in=visible.values("pk"))
+        obj = rows.select_for_update().first()
+        # Again, now that it is locked: whoever had it locked may have taken it out of sight, and
+        # what is visible was asked for before.
+        return obj if obj is not None and rows.exists() else None
 
     def _permits(self, user: Any, action: str, obj: Any = None) -> bool:
         options = self._model._meta

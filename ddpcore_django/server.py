@@ -135,8 +135,11 @@ def _method(function: Endpoint) -> Endpoint:
             return function(*params)
 
     async def run_async(context: Context, /, *params: Any) -> Any:
-        current_context.set(context)
-        return await function(*params)
+        before = current_context.set(context)
+        try:
+            return await function(*params)
+        finally:
+            current_context.reset(before)  # to that of the method that called this one
 
     handler: Any = run_async if inspect.iscoroutinefunction(function) else run
     handler.__signature__ = _signature_with_context(function)

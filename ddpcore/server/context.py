@@ -81,6 +81,7 @@ class Context:
         self._item = item
         self.connection = runtime.connection
         self.name = item.name
+        self._user_id = runtime.machine.user_id
         self._random_seed = random_seed
 
     @property
@@ -100,8 +101,12 @@ class Context:
 
     @property
     def user_id(self) -> str | None:
-        """Who is logged in on this connection; None: nobody."""
-        return self._runtime.machine.user_id
+        """For whom this runs: who was logged in on the connection when it began; None: nobody.
+
+        A method that sets the user goes on for the new one. One that was unblocked goes on for who
+        called it, though somebody else may log in meanwhile (as in Meteor 3.0.4).
+        """
+        return self._user_id
 
     def unblock(self) -> None:
         """Let the client's later messages run without waiting for this handler."""
@@ -181,6 +186,11 @@ class _NestedContext(MethodContext):
         self._outer = outer
 
     @property
+    def user_id(self) -> str | None:
+        """See `Context.user_id`: that of the outermost method."""
+        return self._outer.user_id
+
+    @property
     def unblocked(self) -> bool:
         """Whether the outermost method was unblocked."""
         return self._outer.unblocked
@@ -206,12 +216,6 @@ class PublicationContext(Context):
 
     def __init__(self, runtime: SessionRuntime, subscription: Subscription) -> None:
         super().__init__(runtime, subscription)
-        self._user_id = runtime.machine.user_id
-
-    @property
-    def user_id(self) -> str | None:
-        """Whom this publication runs for. After a log-in it runs anew, for the new user."""
-        return self._user_id
 
     def added(self, collection: str, id: str, fields: Mapping[str, Any]) -> None:  # noqa: A002
         """Publish a document.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import unicodedata
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -52,14 +53,20 @@ class Call:
         if isinstance(selector, dict):
             for key in ("username", "email", "id"):
                 if isinstance(name := selector.get(key), str):
-                    return name.casefold()
-        return selector.casefold() if isinstance(selector, str) else None
+                    return _folded(name)
+        return _folded(selector) if isinstance(selector, str) else None
 
     @property
     def resumes(self) -> bool:
         """Whether this is a log-in by the token of an earlier one."""
         options = self.params[0] if self.params else None
         return self.name == "login" and isinstance(options, dict) and bool(options.get("resume"))
+
+
+def _folded(name: str) -> str:
+    # All that systems of accounts take for one name, so that nobody gets more guesses by another
+    # way to write it: compatible characters, and what is alike in lower or in upper case.
+    return unicodedata.normalize("NFKC", name).upper().casefold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,6 +279,7 @@ class SessionRuntime:
                 value = await self.server.run(handler, context, params)
             outcome = messages.result(invocation.id, value)
         except FAILURES as problem:
+            _trim(problem, handler)
             # No name for what is shown: a frame that knows an exception that knows the frame
             # would have to wait for the garbage collector, and the session with it.
             outcome = messages.result_error(
@@ -317,7 +318,9 @@ class SessionRuntime:
             raise DDPError(
                 f"{name!r} is an async def method: call it from an async def handler, with await."
             )
-        return ejson.clone(handler.function(context, *own))
+        # With context variables of its own, as in a thread of its own: those of the caller stay.
+        variables = contextvars.copy_context()
+        return ejson.clone(variables.run(handler.function, context, *own))
 
     async def _run_within(self, handler: Handler, context: MethodContext, params: list[Any]) -> Any:
         return ejson.clone(await self.server.run(handler, context, params))
@@ -401,12 +404,13 @@ class SessionRuntime:
 
     async def _change_user(self, context: MethodContext, user_id: str | None) -> None:
         self._check_user_change(context, user_id)
+        context._user_id = user_id
         # In a task of its own, to be carried to its end though the handler may be cancelled.
         await asyncio.shield(self._spawn(self._rerun(user_id)))
 
     def _change_user_later(self, context: MethodContext, user_id: str | None) -> None:
         self._check_user_change(context, user_id)
-        self.machine.user_id = user_id
+        self.machine.user_id = context._user_id = user_id
         context.user_changed = True
 
     @staticmethod
@@ -521,6 +525,17 @@ class SessionRuntime:
         if not task.done():
             self.server.handler_started(task)
         return task
+
+
+def _trim(problem: BaseException, handler: Handler) -> None:
+    # Let the traceback begin at the handler. Reports of errors may show the variables of all
+    # frames; those of ours hold what the client sent, and no handler could ask to have it hidden.
+    code = getattr(handler.function, "__code__", None)
+    trace = problem.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not code:
+        trace = trace.tb_next
+    if trace is not None:
+        problem.__traceback__ = trace
 
 
 def _check_collections(queries: Sequence[LiveQuery]) -> None:

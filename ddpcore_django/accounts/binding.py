@@ -119,7 +119,8 @@ class Bindings:
 
     def see_to(self, context: MethodContext) -> None:
         """Close a connection whose user rests on no login."""
-        if context.user_id is not None and self.row_of(context.connection) is None:
+        user_id = context._runtime.machine.user_id
+        if user_id is not None and self.row_of(context.connection) is None:
             asyncio.get_running_loop().call_soon(context.connection.close)  # after the result
 
     def _watch(self, binding: _Binding) -> None:

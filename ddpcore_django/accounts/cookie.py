@@ -21,7 +21,8 @@ Cookies are shared by all ports of a host, and so is the trust. What is rendered
 host that strangers have written can act as the user, here as on the site.
 
 Such a login has a row among the others, with no token that anybody knows: it closes with the
-session. Logging out on the site deletes it, at once and for all processes. Whatever else ends a
+session, and no token can be had for it (`getNewToken`), which might outlive the session. Logging
+out on the site deletes it, at once and for all processes. Whatever else ends a
 session (its expiry, another password, a cleared cache) is looked for every `LOOK` seconds. If only
 the row is deleted, in the admin for one, the client comes back with its cookie and is logged in
 anew: it is the session that has to go.
@@ -188,7 +189,7 @@ def _user_of(key: str) -> tuple[Any, Any]:
 def _name_of(key: str) -> str:
     # In the place of a token's hash, and of its length; nobody can make a token for it.
     hashed = salted_hmac("ddpcore_django.accounts.cookie", key, algorithm="sha256").digest()
-    return base64.b64encode(hashed).decode()
+    return tokens.NO_TOKEN + base64.b64encode(hashed).decode()[len(tokens.NO_TOKEN) :]
 
 
 def _revoke(name: str) -> None:

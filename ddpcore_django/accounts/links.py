@@ -19,7 +19,7 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from ddpcore_django.accounts.conf import accounts_conf
 from ddpcore_django.accounts.logins import locked
-from ddpcore_django.accounts.lookup import user_by
+from ddpcore_django.accounts.lookup import is_storable, user_by
 
 __all__ = ["Proof", "Purpose", "days", "prove", "root_url", "token_for", "url"]
 
@@ -110,7 +110,7 @@ def _holds(token: str, user: Any, purposes: Iterable[Purpose]) -> bool:
 def _named(token: str) -> Proof | None:
     # Nothing is proven yet: only strings come out of it, and only one, typed by the key's own
     # field, goes into a lookup.
-    if len(token) > LONGEST:
+    if len(token) > LONGEST or not is_storable(token):
         return None
     try:
         pair = json.loads(urlsafe_base64_decode(token.partition(SEPARATOR)[0]))

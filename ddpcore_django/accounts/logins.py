@@ -87,8 +87,10 @@ def _password(user: Any) -> Any:
 
 
 def _enter(context: MethodContext, login: tokens.Login, attempt: Attempt) -> None:
-    binding.bind(context, login.row.pk)
+    # In this order: who may not log in any more, since others run beside, stays who they were, and
+    # rests on the login of that user.
     context.set_user_id(str(login.row.user.pk))
+    binding.bind(context, login.row.pk)
     attempts.tell(context, "ddpcore_logged_in", attempt=attempt)
 
 

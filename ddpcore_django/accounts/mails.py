@@ -162,7 +162,7 @@ def _post(context: MethodContext, job: Job, what: str) -> None:
     context.server.run_late(context.connection.id, partial(asyncio.wrap_future, done))
 
 
-@sensitive_variables("token", "password")
+@sensitive_variables()
 def reset_password(context: MethodContext, token: str, password: Password) -> dict[str, Any]:
     """Set a new password by a link that was mailed, and log the caller in.
 
@@ -210,7 +210,7 @@ def _stay(context: MethodContext, row_id: int | None) -> None:
         binding.bind(context, row_id)
 
 
-@sensitive_variables("token")
+@sensitive_variables()
 def verify_email(context: MethodContext, token: str) -> dict[str, Any]:
     """Take an address for its user's by a link that was mailed there, and log the caller in.
 

@@ -72,7 +72,7 @@ class _Refused(Exception):
         self.user = user
 
 
-@sensitive_variables("options")
+@sensitive_variables()
 def login(context: MethodContext, options: dict[str, Any]) -> dict[str, Any]:
     """Log in: resume, by password, or by what a hook knows.
 
@@ -130,7 +130,7 @@ def _resume(_context: MethodContext, options: dict[str, Any]) -> Handled:
     return "resume", row.user, tokens.Login(token, row)
 
 
-@sensitive_variables("options", "wanted")
+@sensitive_variables()
 def _by_password(context: MethodContext, options: dict[str, Any]) -> Handled:
     wanted = msgspec.convert(options, PasswordLogin)
     request = logins.request_of(context)
@@ -170,7 +170,7 @@ def logout(context: MethodContext) -> Any:
     return UNSET
 
 
-@sensitive_variables("options", "made")
+@sensitive_variables()
 def create_user(context: MethodContext, options: signup.NewUser) -> dict[str, Any]:
     """Make an account and log in (Meteor 3.0.4, `password_server.js`, `createUser`).
 
@@ -187,7 +187,7 @@ def create_user(context: MethodContext, options: signup.NewUser) -> dict[str, An
     return logins.log_in(context, user, "password")
 
 
-@sensitive_variables("old", "new")
+@sensitive_variables()
 def change_password(context: MethodContext, old: Password, new: Password) -> dict[str, Any]:
     """Change the caller's password; all other logins are taken back.
 
@@ -274,7 +274,7 @@ def _renewed(context: MethodContext) -> tokens.Login:
         raise MeteorError(NOT_LOGGED_IN)
     fresh = logins.locked(user)
     row = LoginToken.objects.filter(pk=binding.bound(context), user=user).first()
-    if fresh is None or row is None:
+    if fresh is None or row is None or row.hashed.startswith(tokens.NO_TOKEN):
         raise MeteorError("Invalid login token")
     login = tokens.issue(fresh, row.expires)
     binding.bind(context, login.row.pk)
@@ -315,6 +315,7 @@ def endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     one, is to stay.
     """
 
+    @sensitive_variables()
     @wraps(function)
     def handler(context: MethodContext, /, *params: Any) -> Any:
         current_context.set(context)

@@ -84,7 +84,7 @@ def _may_be_plain(request: ConnectionRequest) -> bool:
     )
 
 
-@sensitive_variables("password")
+@sensitive_variables()
 def proven(
     request: ConnectionRequest, user: Any, name: str, password: Text | Digest, *, found_by: str
 ) -> Any:

@@ -57,7 +57,7 @@ def check_settings() -> None:
             )
 
 
-@sensitive_variables("options")
+@sensitive_variables()
 def sign_up(context: MethodContext, options: NewUser) -> Any:
     """Make an account; the user.
 

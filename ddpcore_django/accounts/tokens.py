@@ -13,10 +13,23 @@ from django.utils import timezone
 from ddpcore_django.accounts.conf import accounts_conf
 from ddpcore_django.accounts.models import LoginToken
 
-__all__ = ["TOKEN_LENGTH", "Login", "find", "hashed", "issue", "revoke", "revoke_all", "sweep"]
+__all__ = [
+    "NO_TOKEN",
+    "TOKEN_LENGTH",
+    "Login",
+    "find",
+    "hashed",
+    "issue",
+    "revoke",
+    "revoke_all",
+    "sweep",
+]
 
 TOKEN_LENGTH = 43
 """Characters of a token: those of `Random.secret` (Meteor 3.0.4, accounts_server.js)."""
+
+NO_TOKEN = "session "  # noqa: S105
+"""What stands for the hash of a token begins so where there is none. No hash does."""
 
 _CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import websockets
+from accounts import error
 from ddp_client import PATIENCE, Client
 
 pytestmark = pytest.mark.pg
@@ -158,3 +159,13 @@ async def test_cookies_are_for_nobody_elses_eyes(server, session):
     async with arriving(server, key) as client:
         await becomes(client, user_id)
         assert key not in await client.call("test.seen")
+
+
+@pytest.mark.parametrize("method", ["getNewToken", "logoutOtherClients"])
+async def test_no_token_outlives_the_session(server, session, shell, method):
+    key, user_id = session
+    async with arriving(server, key) as client:
+        await becomes(client, user_id)
+        assert await error(client, method) == ("Invalid login token", None)
+        shell("site.logout()")
+        await is_closed(client)

@@ -192,3 +192,9 @@ def test_wrong_uses_are_told_at_once():
 
     with pytest.raises(TypeError, match="guards functions"):
         login_required(5)
+
+
+@pytest.mark.parametrize("endpoint", ["tasks.this_after_a_call", "tasks.this_after_a_call_async"])
+async def test_this_is_the_callers_again_after_a_call_within(site, endpoint):
+    async with client_of(site, "ann") as client:
+        assert await client.call(endpoint) is True

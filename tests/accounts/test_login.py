@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from accounts import (
     AMBIGUOUS,
@@ -14,6 +16,7 @@ from accounts import (
     result,
     unlimited,
 )
+from ddp_client import PATIENCE
 
 pytestmark = pytest.mark.pg
 
@@ -271,3 +274,31 @@ async def test_limits_are_on(server, world):
     assert last[0] == "too-many-requests"
     async with connect(server.address) as client:
         assert (await error(client, "login", by_password("ann")))[0] == "too-many-requests"
+
+
+async def test_a_login_that_comes_too_late_leaves_the_connection_as_it_was(server, world):
+    world("make('ann'); make('bob')")
+    async with unlimited(server.address) as client:
+        ann = await login(client, "ann")
+        row = await client.call("test.bound")
+        assert (await error(client, "test.login_too_late", by_password("bob")))[0] == 500
+        assert await client.call("test.who") == ann["id"]
+        assert await client.call("test.bound") == row
+    assert "set_user_id in a method after calling unblock" in "".join(server.errors)
+
+
+async def test_reports_of_errors_show_no_tokens(server, world):
+    world("make('ann')")
+    token = "a-token-of-some-client"
+    async with unlimited(server.address) as witness:
+        await witness.call("test.lose_the_database", True)
+        async with connect(server.address) as client:
+            await client.send(msg="method", id="m", method="login", params=[{"resume": token}])
+            async with asyncio.timeout(PATIENCE):
+                await client.socket.wait_closed()
+        async with asyncio.timeout(PATIENCE):
+            while not (reports := await witness.call("test.reported")):
+                pass  # it is closed before the method has failed
+        (report,) = reports
+        assert "the connection is lost" in report
+        assert token not in report

@@ -581,3 +581,16 @@ async def test_links_begin_with_the_root_url(people, start, site):
 
 async def test_migrations_are_complete(project):
     project.manage("makemigrations", "--check", "--dry-run", "ddpcore_accounts")
+
+
+@pytest.mark.parametrize("method", ["resetPassword", "verifyEmail"])
+async def test_half_a_character_does_not_tell_who_there_is(server, people, method):
+    made_up = "links.urlsafe_base64_encode(json.dumps([{}, 'a@b']).encode())"
+    new = [NEW] if method == "resetPassword" else []
+    async with connect(server.address) as client:
+        told = [
+            await error(client, method, people.ask(made_up.format(id)) + ".x.\ud800", *new)
+            for id in ("str(ann.pk)", "'0'")
+        ]
+    assert told[0] == told[1]
+    assert told[0][0] == 403

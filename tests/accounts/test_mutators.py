@@ -443,3 +443,28 @@ def test_wrong_types_in_every_position(site, shell):
     finally:
         loop.run_until_complete(context.__aexit__(None, None, None))
         loop.close()
+
+
+async def test_a_row_that_goes_to_another_meanwhile_is_out_of_sight(site, shell):
+    shell("Task.objects.create(pk='t', owner=ann)")
+    async with client_of(site, "ann") as client:
+        for method, params in ("update", [{"$set": {"text": "x"}}]), ("remove", []):
+            shell(
+                "Task.objects.update(owner=ann)\n"
+                "block = transaction.atomic(); block.__enter__()\n"
+                "Task.objects.update(owner=bob)"
+            )
+            id = client.new_id()
+            await client.send(msg="method", id=id, method=f"/tasks/{method}", params=["t", *params])
+            shell(
+                "from time import sleep\n"
+                "def waiting():\n"
+                "    with connection.cursor() as cursor:\n"
+                '        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE "\n'
+                "            \"wait_event_type = 'Lock' AND datname = current_database()\")\n"
+                "        return cursor.fetchone()[0]\n"
+                "while not waiting(): sleep(0.01)\n"
+                "block.__exit__(None, None, None)\n"
+            )
+            assert (await client.message(msg="result", id=id))["result"] == 0
+    shell("assert Task.objects.get(pk='t').text == ''")

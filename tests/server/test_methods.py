@@ -392,6 +392,24 @@ async def test_two_logins_at_once_take_turns():
         assert client.store.docs("docs") == DOCUMENTS["me"]
 
 
+async def test_a_method_that_goes_on_goes_on_for_who_called_it():
+    server, gate = Server(), asyncio.Event()
+    with_login(server, "async def")
+
+    @server.method
+    async def slow(ctx):
+        ctx.unblock()
+        await gate.wait()
+        return ctx.user_id
+
+    async with client_of(server) as client:
+        await client.answer(client.method("login", "ann"))
+        slow_id = client.method("slow")
+        await client.answer(client.method("login", "bob"))
+        gate.set()
+        assert (await client.answer(slow_id))["result"] == "ann"
+
+
 async def test_a_login_that_loses_patience_is_carried_to_its_end(expect_log):
     expect_log("ddpcore.server", "Exception in method 'login'")
     server, gate = Server(), asyncio.Event()

@@ -178,6 +178,8 @@ async def test_an_office_may_resume_at_once(limiter):
         ([{"username": "ann", "password": 1}], "ann"),
         ([{"resume": "token"}], None),
         ([{"user": 5}], None),
+        ([{"user": {"username": "\uff21nn"}}], "ann"),  # as `normalize_username` has it
+        ([{"user": {"email": "adm\u0131n@x.org"}}], "admin@x.org"),  # as `UPPER` has it
         (["token", "password"], None),
         ([], None),
     ],

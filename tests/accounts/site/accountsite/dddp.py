@@ -1,16 +1,32 @@
 """What tests want to know of the server process: its queries, its hashes, its signals."""
 
+import logging
+
 import django.contrib.auth.hashers as django_hashers
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import OperationalError
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
+from django.views.debug import ExceptionReporter
 
 from ddpcore_django.accounts import publications, tokens
 from ddpcore_django.api import API, APIMixin, api_endpoint, this
 
 SCALARS = (str, int, float, bool, bytes, type(None))
 spied = {"hashes": 0, "structures": [], "signals": [], "queries": 0, "reads": []}
+
+reports = []
+
+
+class Reporting(logging.Handler):
+    """As Django's `AdminEmailHandler` with `include_html`: with the variables of all frames."""
+
+    def emit(self, record):
+        if record.exc_info:
+            reports.append(ExceptionReporter(None, *record.exc_info).get_traceback_html())
+
+
+logging.getLogger("ddpcore").addHandler(Reporting())
 
 _find = tokens.find
 _own_document = publications.own_document
@@ -99,6 +115,19 @@ class Spy(APIMixin):
     def user(self):
         """`this.user` within a method."""
         return [this.user_id, this.user.get_username(), this.user.is_authenticated]
+
+    @api_endpoint
+    def login_too_late(self, options):
+        """A method that calls `login` when it cannot log in any more."""
+        this.unblock()
+        this.context.call("login", options)
+
+    @api_endpoint
+    def reported(self):
+        """What Django's mails to the admins would have said since the last time."""
+        told = list(reports)
+        reports.clear()
+        return told
 
     @api_endpoint
     def login_twice(self, options):

@@ -200,6 +200,18 @@ class Methods(APIMixin):
         return [str(user), user is this.user]
 
     @api_endpoint
+    def this_after_a_call(self):
+        context = this.context
+        context.call("tasks.user_twice")
+        return this.context is context
+
+    @api_endpoint
+    async def this_after_a_call_async(self):
+        context = this.context
+        await context.call("tasks.auser")
+        return this.context is context
+
+    @api_endpoint
     def user_twice(self):
         return this.user is this.user
 
