@@ -16,11 +16,15 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks, and hear of logouts on the site where they count here."""
-        from ddpcore_django.accounts import checks
+        """Register the checks, and hear of passwords and logouts of the site."""
+        from django.contrib.auth import get_user_model
+        from django.db.models.signals import post_save
+
+        from ddpcore_django.accounts import checks, tokens
         from ddpcore_django.accounts.conf import accounts_conf
 
         checks.register()
+        post_save.connect(tokens.password_saved, get_user_model(), dispatch_uid=self.label)
         if not checks.check_settings() and accounts_conf().cookie_login:
             from ddpcore_django.accounts import cookie
 

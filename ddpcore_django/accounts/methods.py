@@ -209,6 +209,7 @@ def change_password(context: MethodContext, old: Password, new: Password) -> dic
         if fresh is None or fresh.password != proven.password:
             raise ambiguous("Incorrect password")
         passwords.set_password(fresh, new)
+        tokens.keep_when_saved(fresh, binding.bound(context))
         fresh.save(update_fields=["password"])
         tokens.revoke_all(fresh, but=binding.bound(context))
     return {"passwordChanged": True}

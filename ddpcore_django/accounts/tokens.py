@@ -80,6 +80,21 @@ def revoke_all(user: Any, but: int | None = None) -> None:
         row.delete()
 
 
+def keep_when_saved(user: Any, row_id: int | None) -> None:
+    """When the new password of this user is saved, the login of one row goes on."""
+    user._kept_login = row_id
+
+
+def password_saved(instance: Any, created: bool, **_: Any) -> None:
+    """A receiver of `post_save`: whoever sets a password, in the admin for one, ends all logins.
+
+    `set_password` leaves a mark until the user is saved. That a hash is renewed at a login leaves
+    none.
+    """
+    if not created and getattr(instance, "_password", None) is not None:
+        revoke_all(instance, but=getattr(instance, "_kept_login", None))
+
+
 def sweep() -> int:
     """Delete what has expired; how many there were."""
     deleted, _ = LoginToken.objects.filter(expires__lte=timezone.now()).delete()

@@ -106,6 +106,20 @@ async def test_a_captured_login_is_no_good_after_the_logout(server, other, world
         assert (await error(thief, "login", {"resume": stored}))[0] == 403
 
 
+async def test_a_password_that_the_site_changes_ends_all_logins(server, world):
+    world("make('ann'); make('bob')")
+    async with connect(server.address) as client, connect(server.address) as bob:
+        token = (await login(client, "ann"))["token"]
+        await login(bob, "bob")
+        world("user('ann').check_password('secret'); user('ann').save()")
+        assert (await client.call("login", {"resume": token}))["token"] == token
+        world("ann = user('ann'); ann.set_password('other'); ann.save()")
+        await client.socket.wait_closed()
+        assert await bob.call("test.who")
+    async with connect(server.address) as client:
+        assert (await error(client, "login", {"resume": token}))[0] == 403
+
+
 async def test_a_client_keeps_its_token_while_the_database_is_away(server, world):
     """An answer would make it forget its login: the connection is closed, and it comes back."""
     world("make('ann')")
