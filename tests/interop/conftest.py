@@ -233,7 +233,7 @@ class Writer(Peer):
         return self.receive(time.monotonic() + PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_site(pg_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     name = f"ddpcore_{secrets.token_hex(6)}"
     site = Site(
@@ -278,7 +278,7 @@ def wire(site: Site) -> Iterator[Wire]:
     wire.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_writer(running_site: Site) -> Iterator[Writer]:
     writer = Writer(sys.executable, "-m", "interop.writer", env=running_site.environ)
     yield writer
@@ -334,12 +334,12 @@ class Mails:
             time.sleep(0.02)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mails(tmp_path_factory: pytest.TempPathFactory) -> Mails:
     return Mails(tmp_path_factory.mktemp("mails"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_desks(
     pg_cluster: Any, mails: Mails, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Site]]:
@@ -391,7 +391,7 @@ def ways(desks: list[Site], home: str) -> Iterator[list[Wire]]:
         wire.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def office(running_desks: list[Site]) -> Iterator[Writer]:
     """A process that is no server, on the same database: `office("hire", "emma", "…")`."""
     office = Writer(sys.executable, "-m", "desk.office", env=running_desks[0].environ)
@@ -528,7 +528,7 @@ def launch(site: Site, start: Callable[..., Client]) -> Callable[..., Client]:
     return launch
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browsers(running_site: Site) -> Iterator[list[Client]]:
     """Browsers with Meteor's client. The last one is in use."""
     browsers: list[Client] = []
