@@ -93,11 +93,9 @@ class Step:
 
     Attributes:
         document: Whichever end exists, the newer first.
-        made: The frame, once it was asked for; None: not yet, or there is none. Thousands of
-            clients take one step, and to look at this costs less than to ask.
     """
 
-    __slots__ = ("_known", "after", "before", "document", "made")
+    __slots__ = ("_frame", "_known", "after", "before", "document")
 
     def __init__(self, before: Document | None, after: Document | None) -> None:
         document = after or before
@@ -105,7 +103,7 @@ class Step:
         self.before = before
         self.after = after
         self.document = document
-        self.made: Frame | None = None
+        self._frame: Frame | None = None
         self._known = False
 
     @classmethod
@@ -139,8 +137,8 @@ class Step:
         """The `added`, `changed` or `removed` message; None where a client would see nothing."""
         if not self._known:
             self._known = True
-            self.made = self._encode()
-        return self.made
+            self._frame = self._encode()
+        return self._frame
 
     def _encode(self) -> Frame | None:
         before, after = self.before, self.after

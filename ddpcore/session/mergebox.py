@@ -86,19 +86,8 @@ class LivePart(Part):
 
     def take(self, step: Step) -> None:
         """Take a step of the query, and tell the client."""
-        # This runs for each client of each change. Nearly always there is nothing to merge: the
-        # client makes just this step, and its frame is put where it leaves. See `MergeBox.apply`
-        # and `Outbox.step` for the rest.
         if self._follows:
-            outbox = self._outbox
-            if outbox.flowing:
-                if (frame := step.made or step.frame) is not None:
-                    outbox.log.append(frame)
-                    outbox.fresh += 1
-                    if outbox.fresh == 1:
-                        outbox.wake()
-            else:
-                outbox.step(step)
+            self._outbox.step(step)
         elif self._box is not None:
             self._box.apply(self, step)
 
@@ -107,11 +96,14 @@ class LivePart(Part):
         parts: Sequence[LivePart], steps: Sequence[Step], frames: list[Frame]
     ) -> None:
         """Let the parts of many clients take steps, whose frames are these."""
+        # This runs for each client of each change. Nearly always there is nothing to merge: the
+        # client makes just these steps, and their frames are put where they leave. See `take` for
+        # the rest, and `Outbox.send`.
         count = len(frames)
         for part in parts:
             outbox = part._outbox
             try:
-                if part._follows and outbox.flowing:  # as in `take`
+                if part._follows and outbox.flowing:
                     outbox.log += frames
                     fresh = outbox.fresh
                     outbox.fresh = fresh + count

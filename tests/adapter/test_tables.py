@@ -42,10 +42,11 @@ def answers(tmp_path_factory):
         "from ddpcore_django.tables import tables_read\n"
         "print(json.dumps([tables_read(eval(q).query, 'default') for q in json.load(sys.stdin)]))"
     )
+    paths = os.pathsep.join([str(site), str(Path(__file__).parent.parent / "support")])
     done = subprocess.run(
         [sys.executable, "-c", code],
         input=json.dumps(list(QUERIES)),
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "testsite.settings", "PYTHONPATH": str(site)},
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "testsite.settings", "PYTHONPATH": paths},
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

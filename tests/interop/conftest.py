@@ -35,6 +35,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+SUPPORT = ROOT / "tests" / "support"
 BOOKSTORE = ROOT / "examples" / "bookstore"
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 PATIENCE = 15.0  # seconds that anything may take before a test gives up
@@ -112,7 +113,7 @@ class Site:
         self.settings = settings
         self.environ = os.environ | {
             "DJANGO_SETTINGS_MODULE": settings,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), *map(str, paths)]),
+            "PYTHONPATH": os.pathsep.join(map(str, [ROOT, SUPPORT, *paths])),
             **environ,
         }
         self.log = log

@@ -12,7 +12,8 @@ import threading
 from collections import deque
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+SUPPORT = Path(__file__).parent
+ROOT = SUPPORT.parent.parent
 PATIENCE = 30.0
 
 
@@ -123,7 +124,7 @@ class Project:
             | {
                 "TEST_DATABASE": database,
                 "DJANGO_SETTINGS_MODULE": settings,
-                "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]),
+                "PYTHONPATH": os.pathsep.join([str(site), str(SUPPORT), str(ROOT)]),
             }
         )
         self.database = database

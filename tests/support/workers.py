@@ -99,7 +99,7 @@ class Commands:
 
     def start(self, *arguments: str, site: Path | None = None, **env: str) -> Command:
         environ = {name: text for name, text in os.environ.items() if "DJANGO" not in name}
-        paths = [str(site or self.directory), str(ROOT)]
+        paths = [str(site or self.directory), str(Path(__file__).parent), str(ROOT)]
         environ |= {"TMPDIR": str(self.temporary), "PYTHONPATH": os.pathsep.join(paths)} | env
         command = Command(*arguments, site=site or self.directory, env=environ)
         self._running.append(command)

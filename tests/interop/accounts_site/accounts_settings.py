@@ -7,7 +7,8 @@ SITE_MAILS     the folder that mails are written to: servers are processes of th
 """
 
 import os
-from urllib.parse import parse_qsl, unquote, urlsplit
+
+from site_database import postgresql
 
 SECRET_KEY = "tests"
 USE_TZ = True
@@ -50,15 +51,4 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "DEBUG"},
 }
 
-_parts = urlsplit(os.environ["SITE_DATABASE"])
-_query = dict(parse_qsl(_parts.query))
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(_parts.path.lstrip("/")),
-        "USER": unquote(_parts.username or _query.get("user", "")),
-        "PASSWORD": unquote(_parts.password or _query.get("password", "")),
-        "HOST": unquote(_parts.hostname or _query.get("host", "")),
-        "PORT": str(_parts.port or _query.get("port", "")),
-    }
-}
+DATABASES = {"default": postgresql(os.environ["SITE_DATABASE"])}

@@ -2,7 +2,8 @@
 
 import json
 import os
-from urllib.parse import parse_qsl, unquote, urlsplit
+
+from site_database import postgresql
 
 SECRET_KEY = "tests"
 USE_TZ = True
@@ -62,18 +63,7 @@ if os.environ.get("TEST_LOGGING"):
         "root": {"handlers": ["errors"], "level": os.environ["TEST_LOGGING"]},
     }
 
-_parts = urlsplit(os.environ.get("TEST_DATABASE", "postgresql:///"))
-_query = dict(parse_qsl(_parts.query))
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(_parts.path.lstrip("/")),
-        "USER": unquote(_parts.username or _query.get("user", "")),
-        "PASSWORD": unquote(_parts.password or _query.get("password", "")),
-        "HOST": unquote(_parts.hostname or _query.get("host", "")),
-        "PORT": str(_parts.port or _query.get("port", "")),
-    }
-}
+DATABASES = {"default": postgresql(os.environ.get("TEST_DATABASE", "postgresql:///"))}
 
 # Tables are made straight from the models; those of accounts by their migrations.
 MIGRATION_MODULES = {"admin": None, "auth": None, "contenttypes": None, "sessions": None}

@@ -1,7 +1,8 @@
 """The project the adapter is tested with. TEST_DATABASE says where; an empty one is in memory."""
 
 import os
-from urllib.parse import parse_qsl, unquote, urlsplit
+
+from site_database import postgresql
 
 SECRET_KEY = "tests"
 USE_TZ = True
@@ -19,18 +20,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 _url = os.environ.get("TEST_DATABASE", "")
 if _url.startswith("postgres"):
     INSTALLED_APPS += ["django.contrib.postgres"]
-    _parts = urlsplit(_url)
-    _query = dict(parse_qsl(_parts.query))
-    DATABASES = {
-        "default": {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": unquote(_parts.path.lstrip("/")),
-            "USER": unquote(_parts.username or _query.get("user", "")),
-            "PASSWORD": unquote(_parts.password or _query.get("password", "")),
-            "HOST": unquote(_parts.hostname or _query.get("host", "")),
-            "PORT": str(_parts.port or _query.get("port", "")),
-        }
-    }
+    DATABASES = {"default": postgresql(_url)}
 else:
     DATABASES = {
         "default": {

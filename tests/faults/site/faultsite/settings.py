@@ -2,7 +2,8 @@
 
 import json
 import os
-from urllib.parse import parse_qsl, unquote, urlsplit
+
+from site_database import postgresql
 
 SECRET_KEY = "tests"
 USE_TZ = True
@@ -18,18 +19,9 @@ INSTALLED_APPS = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DDPCORE = json.loads(os.environ.get("TEST_DDPCORE", "{}"))
 
-_parts = urlsplit(os.environ["TEST_DATABASE"])
-_query = dict(parse_qsl(_parts.query))
 DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(_parts.path.lstrip("/")),
-        "USER": unquote(_parts.username or _query.get("user", "")),
-        "PASSWORD": unquote(_parts.password or _query.get("password", "")),
-        "HOST": unquote(_parts.hostname or _query.get("host", "")),
-        "PORT": str(_parts.port or _query.get("port", "")),
-        "OPTIONS": {"application_name": os.environ.get("TEST_APPLICATION", "writer")},
-    }
+    "default": postgresql(os.environ["TEST_DATABASE"])
+    | {"OPTIONS": {"application_name": os.environ.get("TEST_APPLICATION", "writer")}}
 }
 
 # Tables are made straight from the models.

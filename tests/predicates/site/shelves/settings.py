@@ -1,7 +1,8 @@
 """The project that predicates are compared with the database in; TEST_DATABASE says where."""
 
 import os
-from urllib.parse import unquote, urlsplit
+
+from site_database import postgresql
 
 SECRET_KEY = "tests"
 USE_TZ = os.environ.get("TEST_USE_TZ", "yes") == "yes"
@@ -17,17 +18,7 @@ SILENCED_SYSTEM_CHECKS = ["models.W042"]
 
 _url = os.environ.get("TEST_DATABASE", "")
 if _url.startswith("postgres"):
-    _parts = urlsplit(_url)
-    DATABASES = {
-        "default": {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": unquote(_parts.path.lstrip("/")),
-            "USER": unquote(_parts.username or ""),
-            "PASSWORD": unquote(_parts.password or ""),
-            "HOST": unquote(_parts.hostname or ""),
-            "PORT": str(_parts.port or ""),
-        }
-    }
+    DATABASES = {"default": postgresql(_url)}
 else:
     DATABASES = {
         "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _url or ":memory:"},

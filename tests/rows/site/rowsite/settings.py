@@ -1,7 +1,8 @@
 """A project with every kind of column. TEST_DATABASE says where, TEST_USE_TZ how it tells time."""
 
 import os
-from urllib.parse import parse_qsl, unquote, urlsplit
+
+from site_database import postgresql
 
 SECRET_KEY = "tests"
 USE_TZ = os.environ.get("TEST_USE_TZ", "yes") == "yes"
@@ -19,16 +20,7 @@ MIGRATION_MODULES = {"auth": None, "contenttypes": None}
 _url = os.environ["TEST_DATABASE"]
 if _url.startswith("postgres"):
     INSTALLED_APPS += ["django.contrib.postgres"]
-    _parts = urlsplit(_url)
-    _query = dict(parse_qsl(_parts.query))
-    _postgres = {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(_parts.path.lstrip("/")),
-        "USER": unquote(_parts.username or _query.get("user", "")),
-        "PASSWORD": unquote(_parts.password or _query.get("password", "")),
-        "HOST": unquote(_parts.hostname or _query.get("host", "")),
-        "PORT": str(_parts.port or _query.get("port", "")),
-    }
+    _postgres = postgresql(_url)
     # The same database in the sessions of somebody with other habits.
     _foreign = (
         "-c DateStyle=SQL,DMY -c IntervalStyle=iso_8601 -c bytea_output=escape"

@@ -2,7 +2,8 @@
 
 import json
 import os
-from urllib.parse import parse_qsl, unquote, urlsplit
+
+from site_database import postgresql
 
 SECRET_KEY = "tests"
 USE_TZ = True
@@ -20,18 +21,7 @@ DDPCORE = json.loads(os.environ.get("TEST_DDPCORE", '{"CAPTURE": "triggers"}'))
 
 _url = os.environ["TEST_DATABASE"]
 if _url.startswith("postgres"):
-    _parts = urlsplit(_url)
-    _query = dict(parse_qsl(_parts.query))
-    DATABASES = {
-        "default": {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": unquote(_parts.path.lstrip("/")),
-            "USER": unquote(_parts.username or _query.get("user", "")),
-            "PASSWORD": unquote(_parts.password or _query.get("password", "")),
-            "HOST": unquote(_parts.hostname or _query.get("host", "")),
-            "PORT": str(_parts.port or _query.get("port", "")),
-        }
-    }
+    DATABASES = {"default": postgresql(_url)}
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _url}}
 
