@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,13 +82,11 @@ async def _costs(client: Client, server: Any) -> None:
 
 def _distance(one: list[float], other: list[float]) -> float:
     """The largest difference between two distributions, 0 to 1."""
-    steps = sorted([(value, 1 / len(one)) for value in one]
-                   + [(value, -1 / len(other)) for value in other])  # fmt: skip
-    far = so_far = 0.0
-    for _, step in steps:
-        so_far += step
-        far = max(far, abs(so_far))
-    return far
+    return max(
+        abs(bisect_right(one, value) / len(one) - bisect_right(other, value) / len(other))
+        for one, other in [(sorted(one), sorted(other))]
+        for value in one + other
+    )
 
 
 def _far(count: int) -> float:
