@@ -20,7 +20,7 @@ _HERE = Path(__file__).resolve().parent
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command; without Tornado it says what is missing when it is run."""
-    from ddpcore_tornado.plugin import add_serve_options
+    from ddpcore_tornado.plugin import add_options
 
     parser = commands.add_parser(
         "demo",
@@ -28,7 +28,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Serves the live bookstore of the documentation until Ctrl-C, with SQLite "
         "and the memory bus. Its data lives in a temporary directory and goes when it stops.",
     )
-    add_serve_options(parser, workers=False)
+    add_options(parser, workers=False)
     parser.set_defaults(run=run)
 
 

@@ -10,9 +10,8 @@ import re
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -27,50 +26,21 @@ from ddpcore.plugins import make_bus
 from ddpcore.server import Server
 from ddpcore_tornado.doorway import doorways
 from ddpcore_tornado.listening import Binding, bind, bindings_of
+from ddpcore_tornado.options import Options
 from ddpcore_tornado.owner import Owner
 from ddpcore_tornado.routes import handlers
 from ddpcore_tornado.site import Site
 from ddpcore_tornado.worker import Worker
 
-__all__ = ["DRAIN", "Options", "run", "serve"]
+__all__ = ["run", "serve"]
 
 logger = logging.getLogger(__name__)
-
-DRAIN = 5.0
-"""Seconds over which clients are closed at the end. Those of one process come back to others: ten
-thousand of them are then two thousand a second. Twice the time would not fit into the ten seconds
-that Docker gives a process to stop."""
 
 COLLECT = (5_000, 5, 1600)
 """The thresholds of Python's garbage collector. To look at a million documents takes it half a
 second, in which nobody is served, and there is nothing to find: they hold no cycles. So that is
 done after forty million new objects and not after seventy thousand. The steps before look at five
 and at thirty thousand objects: a millisecond and five."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to serve.
-
-    Attributes:
-        bind: The addresses to listen on.
-        bus: URL of the bus; None: what the application prefers.
-        origins: Origins of web pages that may connect, beside those of the same host.
-        certfile: A certificate chain in PEM, to serve TLS.
-        keyfile: Its private key, if it is not in `certfile`.
-        http_threads: How many requests of the WSGI site run at once.
-        workers: How many processes serve.
-        drain: Seconds over which clients are closed at the end.
-    """
-
-    bind: Sequence[Binding] = (Binding("127.0.0.1", 8000),)
-    bus: str | None = None
-    origins: Collection[str] = field(default=())
-    certfile: str | None = None
-    keyfile: str | None = None
-    http_threads: int = 4
-    workers: int = 1
-    drain: float = DRAIN
 
 
 class _NotFound(RequestHandler):
@@ -97,7 +67,7 @@ async def serve(application: Application, options: Options, worker: Worker | Non
     server = application.server
     url = _bus_url(application, options)
     tls = _tls(options)
-    threads = ThreadPoolExecutor(options.http_threads, "ddpcore-http")
+    threads = ThreadPoolExecutor(options.site_threads, "ddpcore-http")
     site = None
     if application.wsgi is not None:
         site = Site(application.wsgi, threads, multiprocess=worker is not None)

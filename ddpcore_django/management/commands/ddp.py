@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ddpcore.errors import DDPError
 from ddpcore_django.application import from_project
-from ddpcore_tornado.plugin import add_serve_options, serve_application
+from ddpcore_tornado.plugin import add_options, serve_application
 
 __all__ = ["Command"]
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options of `ddpcore serve`."""
-        add_serve_options(parser)
+        add_options(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Serve until SIGINT or SIGTERM."""

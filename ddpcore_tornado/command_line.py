@@ -1,0 +1,63 @@
+"""The options of serving on the command line; to know them takes no Tornado."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["DEFAULT_BIND", "DRAIN", "add_options"]
+
+DRAIN = 5.0
+"""Seconds over which clients are closed at the end. Those of one process come back to others: ten
+thousand of them are then two thousand a second. Twice the time would not fit into the ten seconds
+that Docker gives a process to stop."""
+
+DEFAULT_BIND = "127.0.0.1:8000"
+
+
+def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> None:
+    """The options of serving that do not depend on what is served.
+
+    Args:
+        parser: Where to add them.
+        workers: With ``--workers``; what is served can be made in several processes.
+    """
+    parser.add_argument(
+        "--bind",
+        action="append",
+        metavar="HOST:PORT",
+        help=f"listen here; may be given several times (default: {DEFAULT_BIND})",
+    )
+    parser.add_argument(
+        "--bus",
+        metavar="URL",
+        help="where changes come from: memory: (this process only), postgres://user@host/database,"
+        " or postgres: for the database of the Django settings (default: postgres: where the"
+        " Django database is PostgreSQL, else memory:)",
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let web pages of this origin connect, beside those of the same host;"
+        " * for all; may be given several times",
+    )
+    if workers:
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            metavar="N",
+            help="serve with N processes on the same address, one for each processor core; needs"
+            " PostgreSQL as the bus (default: 1)",
+        )
+    parser.add_argument(
+        "--drain",
+        type=float,
+        default=DRAIN,
+        metavar="SECONDS",
+        help="when stopping, close clients one after the other over this time, so that they do not"
+        f" all come back in one instant; 0: at once (default: {DRAIN:g})",
+    )
+    parser.add_argument("--certfile", metavar="PEM", help="serve TLS with this certificate chain")
+    parser.add_argument("--keyfile", metavar="PEM", help="its private key, if in a file of its own")
