@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 
 import ddpcore
+from ddpcore.application import Application
 from ddpcore.errors import DDPError
-from ddpcore.plugins import plugin_manager
+from ddpcore.plugins import disable, disabled, listed, plugin_manager
 
 __all__ = ["main"]
 
@@ -24,11 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"ddpcore {ddpcore.__version__}")
     _add_log_level(parser, default="INFO")
+    _add_disable(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     try:
-        plugin_manager().hook.ddpcore_commands(commands=commands)
-        for command in commands.choices.values():  # where most people put it
+        # First: commands and their options are those of plugins.
+        disable(_to_disable(sys.argv[1:] if argv is None else argv))
+        plugin_manager().call_all("ddpcore_commands", commands=commands)
+        for command in commands.choices.values():  # where most people put them
             _add_log_level(command, default=argparse.SUPPRESS)
+            _add_disable(command)
         options = parser.parse_args(argv)
         logging.basicConfig(level=options.log_level, handlers=[_log_handler()])
         code: int = options.run(options)
@@ -47,6 +52,58 @@ def _add_log_level(parser: argparse.ArgumentParser, default: str) -> None:
         choices=["DEBUG", "INFO", "WARNING", "ERROR"],
         help="how much to tell on standard error (default: INFO)",
     )
+
+
+def _add_disable(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--disable",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="PLUGIN",
+        help="do without this plugin, see `ddpcore plugins`; may be given several times",
+    )
+
+
+def _to_disable(argv: Sequence[str]) -> list[str]:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--disable", action="append", default=[])
+    try:
+        names: list[str] = parser.parse_known_args(argv)[0].disable
+    except argparse.ArgumentError:  # the real parser will say so
+        return []
+    return names
+
+
+def add_plugins_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `ddpcore plugins`."""
+    parser = commands.add_parser(
+        "plugins",
+        help="list the plugins, and what they are for",
+        description="Lists the plugins in the order in which they were registered: name, version, "
+        "the distribution they came with, and the hooks they implement. With a server or "
+        "--settings, those of that server.",
+    )
+    parser.add_argument("app", nargs="?", metavar="package.module:server", help="a ddpcore.Server")
+    plugin_manager().call_all("ddpcore_serve_options", parser=parser)
+    parser.set_defaults(run=_list_plugins)
+
+
+def _list_plugins(options: argparse.Namespace) -> int:
+    manager = plugin_manager()
+    application: Application | None = manager.ask("ddpcore_application", options=options)
+    if application is not None:
+        manager = application.server.plugins
+    rows = [("name", "version", "distribution", "hooks")]
+    for each in listed(manager):
+        hooks = ", ".join(hook.removeprefix("ddpcore_") for hook in each.hooks)
+        rows.append((each.name, each.version or "-", each.distribution or "-", hooks or "-"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print("  ".join([*cells, row[3]]))
+    if names := disabled():
+        print(f"disabled: {', '.join(sorted(names))}")
+    return 0
 
 
 def _log_handler() -> logging.Handler:

@@ -2,12 +2,21 @@
 
 A plugin is a module or object with functions of these names marked `@ddpcore.hookimpl`. It may
 take any subset of a hook's arguments. Installed distributions announce theirs under the
-entry-point group `ddpcore`; `Server(plugins=[…])` takes further ones. Unless a hook says that the
-first result wins, all implementations are called, the latest registered first.
+entry-point group `ddpcore`; `Server(plugins=[…])` takes further ones. Implementations are called
+the latest registered first, unless they are marked ``tryfirst`` or ``trylast``.
+
+There are four kinds of hooks:
+
+- one that *asks*: the first answer that is not None wins, the others are not called;
+- one that *calls*: all are called; a failure ends what they are called for;
+- one that *lets in*: all are called, and any failure refuses;
+- one that *tells*: all are called, whatever becomes of some. A failure is logged with the names
+  of plugin and hook, and hurts nobody else. An `async def` implementation runs in the background.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +26,11 @@ if TYPE_CHECKING:
     import argparse
 
     from ddpcore.application import Application
-    from ddpcore.bus import Bus
+    from ddpcore.bus import Bus, BusEvent
+    from ddpcore.errors import MeteorError
+    from ddpcore.live.observer import Observer
     from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationContext
+    from ddpcore.server.rate_limiter import Call
     from ddpcore.server.server import Server
     from ddpcore.session.strategy import PublicationStrategy
 
@@ -72,6 +84,15 @@ def ddpcore_user_changed(server: Server, connection: ConnectionHandle, user_id: 
 
 
 @hookspec
+def ddpcore_admit(server: Server, call: Call) -> Awaitable[None] | None:
+    """Let a call of a method or a subscription in, or raise: a `MeteorError` for the client.
+
+    It lets in. Called before the handler, once for each call; not for universal subscriptions, and
+    not when subscriptions run again for another user. It may be a coroutine function.
+    """
+
+
+@hookspec
 def ddpcore_around_method(
     context: MethodContext, params: list[Any]
 ) -> AbstractAsyncContextManager[Any] | None:
@@ -83,6 +104,104 @@ def ddpcore_around_publication(
     context: PublicationContext, params: list[Any]
 ) -> AbstractAsyncContextManager[Any] | None:
     """Enter something around the handler of a publication; an exception in it refuses it."""
+
+
+# Instruments: they tell, on the event loop, and cost nothing where nobody listens. Seconds are
+# those of the server's clock. None of them may change what it is given.
+
+
+@hookspec
+def ddpcore_message(
+    server: Server, connection: ConnectionHandle, kind: str | None, size: int
+) -> None:
+    """A message of a client was taken.
+
+    `kind` is its ``msg``, None if it could not be read. `size` is its length, in characters of
+    text or bytes of binary frames.
+    """
+
+
+@hookspec
+def ddpcore_method_started(context: MethodContext, params: list[Any]) -> None:
+    """A method is about to run, its arguments as the client sent them. They may hold secrets."""
+
+
+@hookspec
+def ddpcore_method_ended(
+    context: MethodContext, seconds: float, error: MeteorError | None, size: int
+) -> None:
+    """A method is over.
+
+    `seconds` since it started, admission and waiting for a thread included; `error` is what the
+    client is told in place of a result; `size` the bytes of its result message.
+    """
+
+
+@hookspec
+def ddpcore_subscription_started(context: PublicationContext, params: list[Any]) -> None:
+    """A subscription begins, or begins again for another user. Its arguments may hold secrets."""
+
+
+@hookspec
+def ddpcore_subscription_ready(context: PublicationContext, seconds: float) -> None:
+    """A subscription is ready, so many seconds after it started."""
+
+
+@hookspec
+def ddpcore_subscription_ended(
+    context: PublicationContext, seconds: float, error: MeteorError | None
+) -> None:
+    """A subscription is over: stopped, or ended by `error`, or run again for another user."""
+
+
+@hookspec
+def ddpcore_observer_started(server: Server, observer: Observer[Any]) -> None:
+    """A query is watched that was not: `observer` has its `name`, `kind` and `topics`."""
+
+
+@hookspec
+def ddpcore_observer_asked(server: Server, observer: Observer[Any], seconds: float) -> None:
+    """A query was asked of the database, for the first time or again, and took so long."""
+
+
+@hookspec
+def ddpcore_observer_stopped(server: Server, observer: Observer[Any]) -> None:
+    """Nobody watches a query any more, or its first result could not be had."""
+
+
+@hookspec
+def ddpcore_bus_event(server: Server, event: BusEvent) -> None:
+    """The bus has delivered a `Change` or a `Gap`."""
+
+
+@hookspec
+def ddpcore_fence_passed(server: Server, seconds: float) -> None:
+    """A method that wrote has waited so long until its clients could be sent what it wrote."""
+
+
+@hookspec
+def ddpcore_frames_sent(
+    server: Server, connection: ConnectionHandle, frames: int, size: int
+) -> None:
+    """A client is sent `frames` messages in one write, together of `size` bytes."""
+
+
+@hookspec
+def ddpcore_client_slowed(server: Server, connection: ConnectionHandle) -> None:
+    """A client does not take what it is sent: its documents' changes are put together from now."""
+
+
+@hookspec
+def ddpcore_client_caught_up(server: Server, connection: ConnectionHandle) -> None:
+    """Such a client has taken what waited for it."""
+
+
+@hookspec
+def ddpcore_error(server: Server, problem: BaseException, where: str) -> None:
+    """A handler has failed with what its client may not see: it is told of a 500.
+
+    `where` is text such as ``method 'add'``. The log has it, too.
+    """
 
 
 # The command line

@@ -1,17 +1,20 @@
-"""Finding and holding plugins."""
+"""Finding plugins: what is built in, what is installed, and what a server was given."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
+import ddpcore
 from ddpcore import hookspecs
 from ddpcore.bus import Bus, MemoryBus
 from ddpcore.errors import DDPError
+from ddpcore.hooks import PluginManager
 from ddpcore.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -19,13 +22,25 @@ if TYPE_CHECKING:
 
     from ddpcore.application import Application
 
-__all__ = ["make_bus", "plugin_manager"]
+__all__ = ["DISABLE", "Listed", "disable", "disabled", "listed", "make_bus", "plugin_manager"]
 
 GROUP = "ddpcore"
+
+DISABLE = "DDPCORE_DISABLE"
+"""The environment variable with the names of plugins that are not to be used, with commas."""
 
 
 class BuiltIn:
     """The hooks that the core itself implements."""
+
+    @hookimpl(tryfirst=True)
+    def ddpcore_commands(
+        self, commands: argparse._SubParsersAction[argparse.ArgumentParser]
+    ) -> None:
+        """`ddpcore plugins`."""
+        from ddpcore.cli import add_plugins_command
+
+        add_plugins_command(commands)
 
     @hookimpl(trylast=True)
     def ddpcore_application(self, options: argparse.Namespace) -> Application | None:
@@ -35,58 +50,146 @@ class BuiltIn:
         target: str | None = getattr(options, "app", None)
         return None if target is None else load(target)
 
+
+class MemoryBusPlugin:
+    """The bus of one process."""
+
     @hookimpl(trylast=True)
     def ddpcore_bus(self, url: str) -> Bus | None:
-        """``memory:``, the bus within one process."""
+        """``memory:``."""
         return MemoryBus() if url == "memory:" else None
 
 
+def _built_in() -> dict[str, object]:
+    from ddpcore.server.rate_limiter import RateLimiterPlugin
+
+    return {
+        "core": BuiltIn(),
+        "memory-bus": MemoryBusPlugin(),
+        "rate-limiter": RateLimiterPlugin(),
+    }
+
+
 @cache
-def _installed() -> list[tuple[str, Any]]:
+def _entry_points() -> tuple[EntryPoint, ...]:
     # Reading the metadata of all installed distributions takes milliseconds: once will do.
-    found = []
-    for entry_point in entry_points(group=GROUP):
-        try:
-            found.append((entry_point.name, entry_point.load()))
-        except Exception as problem:
+    return tuple(entry_points(group=GROUP))
+
+
+@cache
+def _load(entry_point: EntryPoint) -> Any:
+    try:
+        return entry_point.load()
+    except Exception as problem:
+        raise DDPError(
+            f"The plugin {entry_point.name!r} ({entry_point.value}) cannot be loaded: "
+            f"{problem}. Repair or uninstall the distribution it belongs to, or do without it: "
+            f"ddpcore --disable {entry_point.name} …"
+        ) from problem
+
+
+def disabled() -> frozenset[str]:
+    """The names of plugins that are not to be used."""
+    told = map(str.strip, os.environ.get(DISABLE, "").split(","))
+    return _disabled.union(filter(None, told))
+
+
+_disabled: frozenset[str] = frozenset()
+
+
+def disable(names: Iterable[str]) -> None:
+    """Use these plugins no more in this process, beside those of the environment.
+
+    Raises:
+        ddpcore.DDPError: There is no plugin of such a name, or it cannot be spared.
+    """
+    global _disabled  # noqa: PLW0603 - as the environment is
+    names = frozenset(names)
+    known = {*_built_in(), *(each.name for each in _entry_points())}
+    for name in sorted(names):
+        if name == "core":
+            raise DDPError("The plugin 'core' cannot be disabled: nothing would be left.")
+        if name not in known:
             raise DDPError(
-                f"The plugin {entry_point.name!r} ({entry_point.value}) cannot be loaded: "
-                f"{problem}. Repair or uninstall the distribution it belongs to."
-            ) from problem
-    return found
+                f"There is no plugin {name!r} to disable. There are: "
+                f"{', '.join(sorted(known - {'core'}))}."
+            )
+    _disabled = names
 
 
-def plugin_manager(plugins: Iterable[object] = ()) -> pluggy.PluginManager:
+def plugin_manager(plugins: Iterable[object] = ()) -> PluginManager:
     """A manager with the built-in, the installed and the given plugins.
 
     Raises:
         ddpcore.DDPError: A plugin cannot be loaded, or has hooks that do not exist.
     """
-    manager = pluggy.PluginManager("ddpcore")
+    manager = PluginManager()
     manager.add_hookspecs(hookspecs)
-    manager.register(BuiltIn(), "core")
+    for name in disabled():
+        manager.set_blocked(name)
     try:
-        for name, plugin in _installed():
+        for name, plugin in _built_in().items():
             manager.register(plugin, name)
+        for entry_point in _entry_points():
+            if not manager.is_blocked(entry_point.name):
+                manager.register(_load(entry_point), entry_point.name)
         for plugin in plugins:
-            manager.register(plugin)
+            manager.register(plugin, getattr(plugin, "ddpcore_name", None))
         manager.check_pending()
     except (pluggy.PluginValidationError, ValueError) as problem:  # the latter: registered twice
         raise DDPError(f"A plugin does not fit: {problem}") from problem
     return manager
 
 
-def make_bus(manager: pluggy.PluginManager, url: str) -> Bus:
+class Listed(NamedTuple):
+    """A plugin, for people.
+
+    Attributes:
+        name: What it is called.
+        version: That of its distribution; empty if it belongs to none.
+        distribution: What to install or uninstall.
+        hooks: The hooks it implements.
+    """
+
+    name: str
+    version: str
+    distribution: str
+    hooks: list[str]
+
+
+def listed(manager: PluginManager) -> list[Listed]:
+    """All plugins of a manager, in order of registration."""
+    origins = {each.name: each.dist for each in _entry_points()}
+    built_in = _built_in()
+    found = []
+    for name, plugin in manager.list_name_plugin():
+        if plugin is None:
+            continue
+        callers = manager.get_hookcallers(plugin) or ()
+        hooks = sorted(each.name for each in callers)
+        dist = origins.get(name)
+        if dist is not None:
+            distribution, version = dist.metadata["Name"], dist.version
+        elif name in built_in or type(plugin).__module__.startswith("ddpcore"):
+            distribution, version = "ddpcore", ddpcore.__version__
+        else:
+            distribution, version = "", ""
+        found.append(Listed(manager.shown(name, plugin), version, distribution, hooks))
+    return found
+
+
+def make_bus(manager: PluginManager, url: str) -> Bus:
     """The bus for `url`, made by whichever plugin knows its scheme.
 
     Raises:
         ddpcore.DDPError: No plugin does.
     """
-    bus = manager.hook.ddpcore_bus(url=url)
+    bus = manager.ask("ddpcore_bus", url=url)
     if bus is None:
         raise DDPError(
             f"No bus for {url.partition('//')[0]!r}. Known are memory: (one process) and, with "
-            "the extra ddpcore[pg], postgres://user@host/database."
+            "the extra ddpcore[pg], postgres://user@host/database. A plugin may know others."
         )
-    assert isinstance(bus, Bus)
+    if not isinstance(bus, Bus):
+        raise DDPError(f"What a plugin made for {url.partition('//')[0]!r} is no ddpcore.Bus.")
     return bus

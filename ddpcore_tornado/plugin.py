@@ -18,7 +18,9 @@ def run_serve(options: argparse.Namespace) -> int:
     """Find out what to serve, and serve it."""
 
     def load() -> Application:
-        application: Application | None = plugin_manager().hook.ddpcore_application(options=options)
+        application: Application | None = plugin_manager().ask(
+            "ddpcore_application", options=options
+        )
         if application is None:
             raise DDPError(
                 "What shall be served? Name a server, as in `ddpcore serve package.module:server`,"
@@ -61,5 +63,5 @@ def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
         "app", nargs="?", metavar="package.module:server", help="a ddpcore.Server to serve"
     )
     add_options(parser)
-    plugin_manager().hook.ddpcore_serve_options(parser=parser)
+    plugin_manager().call_all("ddpcore_serve_options", parser=parser)
     parser.set_defaults(run=run_serve)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from ddpcore.bus import Bus, BusEvent, Change, Gap, Op
 from ddpcore.errors import DDPError
+from ddpcore.hooks import Hears
 from ddpcore.live.document import Step
 from ddpcore.live.events import Event, collapsed, transactions
 from ddpcore.live.matched import (
@@ -81,6 +82,8 @@ class Crossbar:
         bus: Where changes come from.
         on_gap: Called at each `Gap`, before anything is asked again.
         patience: Seconds; see `PATIENCE`.
+        hears: Which instruments anybody listens to.
+        tell: Tells them: the name of a hook, and its arguments.
 
     Attributes:
         number: How many events have come.
@@ -89,13 +92,21 @@ class Crossbar:
     """
 
     def __init__(
-        self, bus: Bus, on_gap: Callable[[], None] = lambda: None, patience: float = PATIENCE
+        self,
+        bus: Bus,
+        on_gap: Callable[[], None] = lambda: None,
+        patience: float = PATIENCE,
+        *,
+        hears: Hears | None = None,
+        tell: Callable[..., None] = lambda _hook, **_what: None,
     ) -> None:
         self.bus = bus
         self.number = 0
         self.work = 0
         self.telling: Telling | None = None
         self._on_gap = on_gap
+        self._hears = hears or Hears()
+        self._tell_of = tell
         self._patience = patience
         self._observers: dict[Hashable, Observer[Any]] = {}
         self._tables: dict[str, WatchedTable] = {}
@@ -120,6 +131,10 @@ class Crossbar:
     def observers(self) -> int:
         """How many distinct queries are watched, sets of related keys included."""
         return len(self._observers)
+
+    def watched(self) -> list[Observer[Any]]:
+        """The observers of these queries."""
+        return list(self._observers.values())
 
     # Watching
 
@@ -214,6 +229,8 @@ class Crossbar:
 
     def _begin(self, observer: Observer[Any]) -> None:
         self._observers[observer.key] = observer
+        if self._hears.observer_started:
+            self._tell_of("ddpcore_observer_started", observer=observer)
         self.spawn(self._initialise(observer))
 
     async def _initialise(self, observer: Observer[Any]) -> None:
@@ -245,6 +262,8 @@ class Crossbar:
         if self._observers.get(observer.key) is not observer:
             return
         del self._observers[observer.key]
+        if self._hears.observer_stopped:
+            self._tell_of("ddpcore_observer_stopped", observer=observer)
         observer.behind = None
         observer.forget_firsts()
         observer.stop()
@@ -302,6 +321,8 @@ class Crossbar:
         if self._stopped:
             return
         self.number += 1
+        if self._hears.bus_event:
+            self._tell_of("ddpcore_bus_event", event=event)
         if isinstance(event, Gap):
             self._on_gap()
         if self._polled:
@@ -311,6 +332,13 @@ class Crossbar:
                 observer.notice(self.number, event)
         if event.topic is None or event.topic in self._tables or event.topic in self._linked:
             self._enqueue(Event(self.number, event))
+
+    def answered(self, observer: Observer[Any], seconds: float) -> None:
+        """The database has answered an observer: see `Surroundings`."""
+        observer.asks += 1
+        observer.asking_seconds += seconds
+        if self._hears.observer_asked:
+            self._tell_of("ddpcore_observer_asked", observer=observer, seconds=seconds)
 
     def was_read(self, topic: str, xid: int) -> bool:
         """Whether rows were read as they were after this or later: see `Surroundings`."""

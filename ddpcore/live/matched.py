@@ -238,6 +238,7 @@ class RowObserver(Observer[T], Generic[T]):
             await busy[0].current()
         missed, self._missed = self._missed, None
         began = self.around.tick()
+        asked = asyncio.get_running_loop().time()
         try:
             found = await self.query.fetch()
         except BaseException:
@@ -248,6 +249,7 @@ class RowObserver(Observer[T], Generic[T]):
         snapshot = found.snapshot if isinstance(found, Found) else None
         self._read = Reading(began, self.around.tick(), snapshot)
         self._answered = asyncio.get_running_loop().time()
+        self.around.answered(self, self._answered - asked)
         self._replace(dict(found))
         self.failures = 0
         self._catch_up()
@@ -370,6 +372,8 @@ class RowObserver(Observer[T], Generic[T]):
 class MatchedObserver(RowObserver[Document]):
     """The result of a matched query: documents."""
 
+    kind = "matched"
+
     query: MatchedQuery
 
     @property
@@ -448,6 +452,8 @@ class KeyObserver(RowObserver[Hashable]):
     Attributes:
         dependents: Whose conditions need the set; they ask for their results again if it changes.
     """
+
+    kind = "keys"
 
     def __init__(
         self,

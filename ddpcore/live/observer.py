@@ -6,7 +6,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ddpcore.live.document import Document, Step
 from ddpcore.wire.frame import Frame
@@ -52,6 +52,9 @@ class Surroundings(Protocol):
 
     def settle(self) -> None:
         """Look who need not wait any more."""
+
+    def answered(self, observer: Observer[Any], seconds: float) -> None:
+        """The database has answered a question of an observer."""
 
     def was_read(self, topic: str, xid: int) -> bool:
         """Whether rows of a topic were read as they were after this transaction or later."""
@@ -171,8 +174,13 @@ class Observer(ABC, Generic[T]):
         waiting: How many are about to watch; they keep the observer alive as well.
         behind: The number of the oldest event that is not dealt with, if there is one.
         failures: How often in a row the database could not be asked.
+        kind: How it is kept current: ``"matched"``, ``"keys"`` (a set of related rows that matched
+            queries go by) or ``"polled"``.
+        asks: How often the database has answered it.
+        asking_seconds: How long this took, all together.
     """
 
+    kind: ClassVar[str]
     key: Hashable
     topics: frozenset[str]
 
@@ -190,6 +198,8 @@ class Observer(ABC, Generic[T]):
         self.waiting = 0
         self.behind: int | None = None
         self.failures = 0
+        self.asks = 0
+        self.asking_seconds = 0.0
 
     @abstractmethod
     async def start(self) -> None:

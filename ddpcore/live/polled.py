@@ -30,6 +30,8 @@ class PolledObserver(Observer[Document]):
     distance that it wants. Every observer asks on its own: a slow query delays no other.
     """
 
+    kind = "polled"
+
     def __init__(self, around: Surroundings, query: LiveQuery) -> None:
         super().__init__(around, query.collection)
         self.key = query.key
@@ -113,9 +115,12 @@ class PolledObserver(Observer[Document]):
         return self._query.row_of(event) if isinstance(event, Change) else None
 
     async def _fetch(self) -> Mapping[str, Document]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         found = await self._query.fetch()
         self._snapshot = found.snapshot if isinstance(found, Found) else None
-        self._ran = asyncio.get_running_loop().time()
+        self._ran = loop.time()
+        self.around.answered(self, self._ran - began)
         return found
 
     async def _steps(self, events: list[Pending]) -> list[tuple[int, str, Step]]:
@@ -134,7 +139,10 @@ class PolledObserver(Observer[Document]):
             # A row that was named takes its step where it was named, so that the changes of one
             # transaction keep their order.
             return [(rows.get(key, everything), key, step) for key, step in steps.items()]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         found = await self._query.fetch_rows(rows)
+        self.around.answered(self, loop.time() - began)
         return [
             (number, key, Step(before, after))
             for key, number in rows.items()

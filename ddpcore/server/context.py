@@ -247,7 +247,7 @@ class PublicationContext(Context):
 
     def ready(self) -> None:
         """Say that the initial documents are complete. Only the first call counts."""
-        self._runtime.on_loop(self._runtime.machine.ready, self._item)
+        self._runtime.on_loop(self._runtime.ready, self._item)
 
     def stop(self) -> None:
         """End the subscription from this side, without an error."""

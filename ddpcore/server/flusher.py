@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ddpcore.hooks import Hears
 from ddpcore.session.outbox import Traffic
 from ddpcore.wire.frame import Frame
 
@@ -36,12 +37,14 @@ class Flusher:
 
     Args:
         traffic: Where it is counted.
+        hears: Whether anybody listens to what is sent.
     """
 
-    __slots__ = ("_leaving", "_traffic", "_waiting")
+    __slots__ = ("_hears", "_leaving", "_traffic", "_waiting")
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, hears: Hears | None = None) -> None:
         self._traffic = traffic
+        self._hears = hears or Hears()
         self._waiting: list[SessionRuntime] = []
         self._leaving: deque[tuple[SessionRuntime, list[Frame], bool]] = deque()
 
@@ -86,6 +89,8 @@ class Flusher:
             traffic.frames += len(taken)
             traffic.bytes += size
             cost += max(size, LEAST)
+            if self._hears.frames_sent:
+                session.told_of("ddpcore_frames_sent", frames=len(taken), size=size)
             if not outbox.flowing and outbox.pending:
                 self.add(session)
             if cost >= TURN:

@@ -13,12 +13,16 @@ import math
 import unicodedata
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ddpcore.errors import DDPError, MeteorError
+from ddpcore.hookspecs import hookimpl
 from ddpcore.wire.alea import random_id
 
-__all__ = ["Call", "RateLimiter", "Verdict", "add_account_rules"]
+if TYPE_CHECKING:
+    from ddpcore.server.server import Server
+
+__all__ = ["Call", "RateLimiter", "RateLimiterPlugin", "Verdict", "add_account_rules"]
 
 ACCOUNT_METHODS = frozenset({"login", "createUser", "resetPassword", "forgotPassword"})
 
@@ -124,16 +128,20 @@ class _Rule:
 
 
 class RateLimiter:
-    """All the rules of a server. `check` is cheap where there are none.
+    """All the rules of a server.
 
     Args:
         clock: The time, in seconds.
+
+    Attributes:
+        changed: Called when rules were added or removed.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._rules: dict[str, _Rule] = {}
         self._message: Message = _default_message
+        self.changed: Callable[[], None] = _nobody
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -172,11 +180,14 @@ class RateLimiter:
             )
         id = random_id()  # noqa: A001
         self._rules[id] = _Rule(dict(matcher), count, interval, message, callback)
+        self.changed()
         return id
 
     def remove_rule(self, id: str) -> bool:  # noqa: A002
         """Forget a rule; whether there was one."""
-        return self._rules.pop(id, None) is not None
+        removed = self._rules.pop(id, None) is not None
+        self.changed()
+        return removed
 
     def set_error_message(self, message: Message, rule_id: str | None = None) -> None:
         """Set the reason clients get, of one rule or where a rule has none of its own.
@@ -221,6 +232,39 @@ class RateLimiter:
         reason = message(verdict) if callable(message) else message
         milliseconds = math.ceil(verdict.time_to_reset)
         return MeteorError("too-many-requests", reason, {"timeToReset": milliseconds})
+
+
+class RateLimiterPlugin:
+    """Has a server's calls checked, as long as there are rules: nobody pays for none."""
+
+    @hookimpl
+    def ddpcore_register(self, server: Server) -> None:
+        """Watch the rules of a server."""
+        checks = _Checks(server.rate_limiter)
+
+        def changed() -> None:
+            registered = server.plugins.is_registered(checks)
+            if server.rate_limiter and not registered:
+                server.plugins.register(checks, "rate-limiter rules")
+            elif registered and not server.rate_limiter:
+                server.plugins.unregister(checks)
+
+        server.rate_limiter.changed = changed
+        changed()
+
+
+class _Checks:
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+
+    @hookimpl
+    async def ddpcore_admit(self, call: Call) -> None:
+        """Count the call, and refuse it if a rule says so."""
+        await self._limiter.check(call)
+
+
+def _nobody() -> None:
+    pass
 
 
 def _default_message(verdict: Verdict) -> str:

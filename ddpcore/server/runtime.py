@@ -25,6 +25,7 @@ from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationC
 from ddpcore.server.eager import begin
 from ddpcore.server.handler import Handler
 from ddpcore.server.rate_limiter import Call
+from ddpcore.server.telling import Run
 from ddpcore.session.machine import Invocation, Session, Subscription
 from ddpcore.transport import Transport
 from ddpcore.wire import ejson, messages
@@ -58,15 +59,21 @@ def cancelled(problem: BaseException) -> bool:
     )
 
 
+def shows(problem: BaseException) -> MeteorError | None:
+    """What an exception has for clients to see, if anything."""
+    shown = problem if isinstance(problem, MeteorError) else None
+    if shown is None:
+        shown = getattr(problem, "sanitized_error", None)
+    return shown if isinstance(shown, MeteorError) else None
+
+
 def client_error(problem: BaseException, what: str) -> MeteorError:
     """What the client may know of `problem`; anything it may not goes to the log.
 
     An exception may carry a `sanitized_error`, a `MeteorError` to show in its place.
     """
-    shown: object = problem
-    if not isinstance(shown, MeteorError):
-        shown = getattr(problem, "sanitized_error", None)
-    if isinstance(shown, MeteorError):
+    shown = shows(problem)
+    if shown is not None:
         try:
             ejson.dump_plain(ejson.plain(shown.as_dict()))
         except Exception as fault:
@@ -88,6 +95,7 @@ class SessionRuntime:
 
     def __init__(self, server: Server, transport: Transport) -> None:
         self.server = server
+        self._hears = server.hears
         self._flusher = server.flusher
         self.transport = transport
         self._loop = asyncio.get_running_loop()
@@ -99,6 +107,7 @@ class SessionRuntime:
         self._stop_callbacks: dict[Subscription, list[Callable[[], object]]] = {}
         self._close_callbacks: list[Callable[[], object]] | None = []
         self._handles: dict[Subscription, list[ObserveHandle]] = {}
+        self._runs: dict[Subscription, Run] = {}  # those that plugins want to hear of
         self._timer: Timer | None = None
         # While the messages of a read are brought: that there is something to send afterwards,
         # and how long handlers may begin at once.
@@ -138,8 +147,10 @@ class SessionRuntime:
             self._gathers = True
             self._eager_until = now + EAGER
         self._is_eager = self._gathers and now <= self._eager_until
-        machine.receive(text, now)
+        kind = machine.receive(text, now)
         self._is_eager = False
+        if self._hears.message:
+            self.told_of("ddpcore_message", kind=kind, size=len(text))
         # What comes only puts deadlines off, unless it changes the state.
         if machine.state is not state:
             self._set_timer()
@@ -166,13 +177,23 @@ class SessionRuntime:
 
     def blocked(self) -> None:
         """The client does not take what it is sent."""
+        tells = self._hears.client_slowed and not self.outbox.blocked
         self.machine.blocked(self._clock.time())
         self._set_timer()
+        if tells:
+            self.told_of("ddpcore_client_slowed")
 
     def drained(self) -> None:
         """It has taken it."""
+        tells = self._hears.client_caught_up and self.outbox.blocked
         self.machine.drained()
         self._set_timer()
+        if tells and not self.outbox.blocked:
+            self.told_of("ddpcore_client_caught_up")
+
+    def told_of(self, hook: str, **what: Any) -> None:
+        """Tell plugins of something that concerns this client."""
+        self.server.tell(hook, connection=self.connection, **what)
 
     # What the machine asks for
 
@@ -195,6 +216,8 @@ class SessionRuntime:
             frames = outbox.take()
             traffic.frames += len(frames)
             traffic.bytes += traffic.last_size
+            if self._hears.frames_sent:
+                self.told_of("ddpcore_frames_sent", frames=len(frames), size=traffic.last_size)
             self.transport.send(frames)
 
     def pause_reading(self) -> None:
@@ -257,6 +280,9 @@ class SessionRuntime:
 
     def stopped(self, subscription: Subscription) -> None:
         """Run a subscription's `on_stop` callbacks, after its documents and before `nosub`."""
+        run = self._runs.pop(subscription, None)
+        if run is not None:
+            run.ended()
         for handle in self._handles.pop(subscription, ()):
             self.server.crossbar.release(handle)
         for callback in self._stop_callbacks.pop(subscription, ()):
@@ -269,11 +295,13 @@ class SessionRuntime:
         context = MethodContext(self, invocation, invocation.random_seed)
         fence = WriteFence()
         current_fence.set(fence)  # this task's own; the handler's threads inherit it
+        hears = self._hears
+        run = Run(self.server, "method", context, invocation.params) if hears.methods else None
         try:
-            if self.server.rate_limiter:
+            if hears.admit:
                 await self._admit("method", invocation.name, invocation.params)
             params = handler.bind(invocation.params)
-            if handler.is_async and not self.server.wraps_methods:
+            if handler.is_async and not hears.around_method:
                 value = await handler.function(context, *params)
             else:
                 value = await self.server.run(handler, context, params)
@@ -283,7 +311,7 @@ class SessionRuntime:
             # No name for what is shown: a frame that knows an exception that knows the frame
             # would have to wait for the garbage collector, and the session with it.
             outcome = messages.result_error(
-                invocation.id, client_error(problem, f"method {invocation.name!r}")
+                invocation.id, self._client_error(problem, f"method {invocation.name!r}", run)
             )
             if cancelled(problem):
                 self.machine.method_done(invocation, outcome, outstanding=False)
@@ -291,14 +319,20 @@ class SessionRuntime:
         finally:
             if context._over_callbacks is not None:
                 context._over()
+            if run is not None:
+                run.ended(size=len(outcome.data))
         if context.user_changed:
             await self._rerun(self.machine.user_id)
         wrote = fence.wrote  # looked at once: threads that outlive the method may still write
         self.machine.method_done(invocation, outcome, outstanding=wrote)
         if wrote and self.machine.open:
+            began = self._clock.time()
             try:
                 watching = [handle for handles in self._handles.values() for handle in handles]
                 await self.server.crossbar.fence(watching)
+                if hears.fence_passed:
+                    seconds = self._clock.time() - began
+                    self.server.tell("ddpcore_fence_passed", seconds=seconds)
             except Exception:
                 logger.exception("The write fence of method %r failed", invocation.name)
             finally:
@@ -330,15 +364,18 @@ class SessionRuntime:
         call = Call(
             kind, name, self.machine.user_id, connection.id, connection.client_address, params
         )
-        await self.server.rate_limiter.check(call)
+        await self.server.plugins.await_all("ddpcore_admit", server=self.server, call=call)
 
     async def _publish(
         self, subscription: Subscription, handler: Handler, *, again: bool = False
     ) -> None:
         context = PublicationContext(self, subscription)
+        if self._hears.subscriptions and subscription.active:
+            run = Run(self.server, "subscription", context, subscription.params)
+            self._runs[subscription] = run
         try:
             await self.server.admission.wait()
-            if subscription.name is not None and not again and self.server.rate_limiter:
+            if subscription.name is not None and not again and self._hears.admit:
                 await self._admit("subscription", subscription.name, subscription.params)
             # A copy: it may run again, and a handler may change what it is given.
             params = handler.bind(ejson.clone(subscription.params))
@@ -346,7 +383,7 @@ class SessionRuntime:
             # Nothing, or anything else that is false: the handler says ready() itself.
             if (published or isinstance(published, list | tuple)) and subscription.active:
                 await self._observe(subscription, self._queries(published, handler))
-                self.machine.ready(subscription)
+                self.ready(subscription)
         except FAILURES as problem:
             self.fail_subscription(subscription, problem)
             if cancelled(problem):
@@ -380,11 +417,28 @@ class SessionRuntime:
             for handle in handles:
                 self.server.crossbar.release(handle)
 
+    def ready(self, subscription: Subscription) -> None:
+        """A subscription's initial documents are complete."""
+        run = self._runs.get(subscription) if self._runs else None
+        if run is not None and subscription.active and not subscription.ready:
+            run.ready()
+        self.machine.ready(subscription)
+
+    def _client_error(self, problem: BaseException, what: str, run: Run | None) -> MeteorError:
+        error = client_error(problem, what)
+        if run is not None:
+            run.error = error
+        if self._hears.error and not shows(problem) and not cancelled(problem):
+            self.server.tell("ddpcore_error", problem=problem, where=what)
+        return error
+
     def fail_subscription(self, subscription: Subscription, problem: BaseException) -> None:
         """End a subscription with the error that clients may see."""
         if subscription.active:
             name = "universal" if subscription.name is None else repr(subscription.name)
-            self.machine.stop(subscription, client_error(problem, f"publication {name}"))
+            run = self._runs.get(subscription)
+            error = self._client_error(problem, f"publication {name}", run)
+            self.machine.stop(subscription, error)
 
     def set_user_id(self, context: MethodContext, user_id: str | None) -> Awaitable[None]:
         """Become another user: run all subscriptions again and send the difference.

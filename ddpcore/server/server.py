@@ -89,6 +89,8 @@ class Server:
 
     Attributes:
         traffic: What was sent to its clients, in numbers.
+        plugins: Its plugins.
+        hears: Which hooks anybody listens to.
         wants_cookies: Whether transports are to bring cookies; False: nobody looks at them.
     """
 
@@ -135,9 +137,10 @@ class Server:
         self.on_gap: list[Callable[[], None]] = []
         self.sessions: dict[str, SessionRuntime] = {}
         self.traffic = Traffic()
-        self.flusher = Flusher(self.traffic)
         self.admission = Admission()
         self.plugins = plugin_manager(plugins)
+        self.hears = self.plugins.hears
+        self.flusher = Flusher(self.traffic, self.hears)
         self._make_executor = executor or self._threads
         self._executor: Executor | None = None
         self._crossbar: Crossbar | None = None
@@ -149,11 +152,7 @@ class Server:
         self._transports: WeakSet[Transport] = WeakSet()
         self._handlers: set[asyncio.Future[Any]] = set()
         self._callbacks: set[asyncio.Future[Any]] = set()
-        self._around = {
-            True: self.plugins.hook.ddpcore_around_method,
-            False: self.plugins.hook.ddpcore_around_publication,
-        }
-        self.plugins.hook.ddpcore_register(server=self)
+        self.plugins.call_all("ddpcore_register", server=self)
 
     # Registering
 
@@ -224,10 +223,10 @@ class Server:
         """
         if collection in self._strategies:
             return self._strategies[collection]
-        hook = self.plugins.hook.ddpcore_publication_strategy
-        if not hook.get_hookimpls():  # collections may be many, named by handlers at will
+        hook = "ddpcore_publication_strategy"
+        if not self.plugins.implementations(hook):  # collections may be many, named at will
             return server_merge(collection)
-        wanted = hook(server=self, collection=collection)
+        wanted = self.plugins.ask(hook, server=self, collection=collection)
         if wanted is None:
             wanted = server_merge(collection)
         wanted = PublicationStrategy.check(collection, wanted)
@@ -270,7 +269,7 @@ class Server:
     async def _start(self) -> None:
         if self._executor is None:
             self._executor = self._make_executor()
-        crossbar = Crossbar(self.bus, self._gap)
+        crossbar = Crossbar(self.bus, self._gap, hears=self.hears, tell=self.tell)
         await self.bus.start(crossbar.deliver)
         self._crossbar = crossbar
         self._loop = asyncio.get_running_loop()
@@ -342,21 +341,18 @@ class Server:
         self._transports.add(transport)
         return client
 
-    @property
-    def wraps_methods(self) -> bool:
-        """Whether any plugin has something to put around methods."""
-        return bool(self._around[True].get_hookimpls())
-
     async def run(self, handler: Handler, context: Context, params: list[Any]) -> Any:
         """Run a handler, in a thread if it is a plain `def`."""
-        hook = self._around[isinstance(context, MethodContext)]
-        if not hook.get_hookimpls():
+        kind = "method" if isinstance(context, MethodContext) else "publication"
+        if not getattr(self.hears, f"around_{kind}"):
             if handler.is_async:
                 return await handler.function(context, *params)
             return await self._run(handler, context, params)
         async with AsyncExitStack() as around:
-            for manager in hook(context=context, params=params):
-                await around.enter_async_context(manager)
+            hook = f"ddpcore_around_{kind}"
+            for manager in self.plugins.answers(hook, context=context, params=params):
+                if manager is not None:
+                    await around.enter_async_context(manager)
             return await self._run(handler, context, params)
 
     async def _run(self, handler: Handler, context: Context, params: list[Any]) -> Any:
@@ -402,24 +398,21 @@ class Server:
     def session_opened(self, session: SessionRuntime) -> None:
         """A session has connected."""
         self.sessions[session.machine.id] = session
-        self._tell("ddpcore_session_opened", connection=session.connection)
+        self.tell("ddpcore_session_opened", connection=session.connection)
 
     def session_closed(self, session: SessionRuntime) -> None:
         """A session is over; it may never have connected."""
         self._clients.discard(session)
         if self.sessions.pop(session.machine.id, None) is not None:
-            self._tell("ddpcore_session_closed", connection=session.connection)
+            self.tell("ddpcore_session_closed", connection=session.connection)
 
     def user_changed(self, session: SessionRuntime, user_id: str | None) -> None:
         """A session belongs to another user now."""
-        self._tell("ddpcore_user_changed", connection=session.connection, user_id=user_id)
+        self.tell("ddpcore_user_changed", connection=session.connection, user_id=user_id)
 
-    def _tell(self, hook: str, **what: Any) -> None:
-        # Plugins are told; whether they can cope is no concern of the session.
-        try:
-            getattr(self.plugins.hook, hook)(server=self, **what)
-        except Exception:
-            logger.exception("Exception in a plugin's %s", hook)
+    def tell(self, hook: str, **what: Any) -> None:
+        """Tell plugins; whether they can cope is no concern of whoever tells."""
+        self.plugins.tell(hook, self.spawn, server=self, **what)
 
     def _gap(self) -> None:
         for callback in self.on_gap:

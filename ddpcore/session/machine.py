@@ -286,19 +286,20 @@ class Session:
 
     # In: messages
 
-    def receive(self, text: str | bytes, now: float) -> None:
-        """Take one message of the client."""
+    def receive(self, text: str | bytes, now: float) -> str | None:
+        """Take one message of the client; its ``msg``, None if it could not be read."""
         reactions = self._reactions
         if reactions is DEAF:  # not even read
-            return
+            return None
         if self._heartbeat is not None:
             self._heartbeat.seen()
         try:
             message = messages.parse(text)
         except messages.Malformed as problem:
             self._send(problem.frame)
-            return
-        match reaction_to(reactions, message["msg"], self.version):
+            return None
+        kind: str = message["msg"]
+        match reaction_to(reactions, kind, self.version):
             case Reaction.QUEUE:
                 self._enqueue(message)
             case Reaction.ECHO:
@@ -311,6 +312,7 @@ class Session:
                 self._send(messages.error("Already connected", message))
             case Reaction.NOTE_LEAVING:
                 self._leaving = True
+        return kind
 
     def _enqueue(self, message: dict[str, Any]) -> None:
         if self._repeated and self._repeats(message):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ddpcore.errors import MeteorError
+from ddpcore.errors import DDPError, MeteorError
 from ddpcore.server.context import ConnectionHandle, Context
 from ddpcore_django.accounts.conf import accounts_conf
 
@@ -65,19 +64,7 @@ def all_say_yes(context: Context, hook: str, **what: Any) -> bool:
     Raises:
         ddpcore.MeteorError: One of them has raised it.
     """
-    caller = getattr(context.server.plugins.hook, hook)
-    asked = [each for each in caller.get_hookimpls() if not (each.wrapper or each.hookwrapper)]
-    if not asked:
-        return True
-    try:
-        answers = caller(**what)
-    except MeteorError:
-        raise
-    except Exception:
-        logger.exception("Exception in %s, which means no", hook)
-        return False
-    # pluggy leaves out who has returned None, perhaps since a `return` was forgotten.
-    return len(answers) == len([each for each in answers if _is_true(each, hook)]) == len(asked)
+    return context.server.plugins.allows(hook, **what)
 
 
 def passed_second_factor(context: Context, user: Any, code: str | None) -> None:
@@ -89,15 +76,15 @@ def passed_second_factor(context: Context, user: Any, code: str | None) -> None:
     """
     hook = "ddpcore_second_factor"
     try:
-        answer = context.server.plugins.hook.ddpcore_second_factor(user=user, code=code)
+        answer = context.server.plugins.ask(hook, user=user, code=code)
     except MeteorError:
         raise
-    except Exception:
-        logger.exception("Exception in %s, which means no", hook)
+    except DDPError as problem:
+        logger.error("%s; it means no", problem, exc_info=problem)  # noqa: TRY400
         answer = False
     if answer is None:
         return
-    right = _is_true(answer, hook)
+    right = answer is True
     if code is None:
         raise ambiguous("2FA code must be informed", "no-2fa-code")
     if not right:
@@ -130,15 +117,4 @@ def told(context: Context, attempt: Attempt) -> MeteorError:
 
 def tell(context: Context, hook: str, **what: Any) -> None:
     """Call a hook whose implementations have no say any more."""
-    try:
-        for answer in getattr(context.server.plugins.hook, hook)(**what):
-            _is_true(answer, hook)  # says so if nobody will ever run it
-    except Exception:
-        logger.exception("Exception in %s", hook)
-
-
-def _is_true(answer: object, hook: str) -> bool:
-    if inspect.iscoroutine(answer):
-        answer.close()
-        logger.error("%s is called in a thread and not awaited: write it with def", hook)
-    return answer is True
+    context.server.plugins.tell(hook, **what)

@@ -153,14 +153,12 @@ def _by_password(context: MethodContext, options: dict[str, Any]) -> Handled:
 
 
 def _by_hook(context: MethodContext, options: dict[str, Any]) -> Handled:
-    answer = context.server.plugins.hook.ddpcore_login(context=context, options=options)
+    answer = context.server.plugins.ask("ddpcore_login", context=context, options=options)
     if answer is None:
         raise MeteorError(400, "Unrecognized options for login request")
     match answer:
         case (str() as kind, user) if kind and isinstance(user, get_user_model()):
             return kind, user, None
-    if inspect.iscoroutine(answer):
-        answer.close()
     raise MeteorError(400, "A login handler should return a result or undefined")
 
 

@@ -1,0 +1,327 @@
+"""How hooks are called: each implementation by itself, so that a failure has a name and a limit.
+
+A hook that *tells* something calls all its implementations, whatever becomes of some of them. A
+hook that *asks* takes the first answer, and one that *lets in* needs nobody to object: there a
+failure is passed on to who asked, with the plugin's name, and nothing goes ahead.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple
+
+import pluggy
+
+from ddpcore.errors import DDPError, MeteorError
+
+__all__ = ["Hears", "PluginManager", "plugin_name"]
+
+logger = logging.getLogger(__name__)
+
+TRACE = "DDPCORE_TRACE_HOOKS"
+"""The environment variable that has every call of a hook written to standard error."""
+
+# What a trace shows no more of than that it is there: it may hold what a client keeps secret.
+SECRET = frozenset({"params", "options", "code", "attempt"})
+
+
+class Implementation(NamedTuple):
+    """One plugin's function for a hook.
+
+    Attributes:
+        plugin: The plugin's name.
+        hook: The hook's.
+        function: What is called.
+        arguments: Those of the hook's arguments that it takes.
+    """
+
+    plugin: str
+    hook: str
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.hook} of the plugin {self.plugin!r}"
+
+    def __call__(self, what: Mapping[str, Any]) -> Any:
+        """Call it with its share of the hook's arguments."""
+        return self.function(*[what[name] for name in self.arguments])
+
+    def traced(self, what: Mapping[str, Any]) -> Any:
+        """The same, and tell of it."""
+        shown = ", ".join(
+            f"{name}={'…' if name in SECRET else repr(what[name])}" for name in self.arguments
+        )
+        call = f"{self.plugin}: {self.hook}({shown})"
+        try:
+            value = self(what)
+        except BaseException as problem:
+            print(f"{call} raised {type(problem).__name__}", file=sys.stderr, flush=True)  # noqa: T201
+            raise
+        print(f"{call} -> {type(value).__name__}", file=sys.stderr, flush=True)  # noqa: T201
+        return value
+
+
+class Hears:
+    """Which of the hooks on busy ways anybody listens to: to look is all they cost otherwise.
+
+    Attributes:
+        methods: Whether anybody wants to hear of methods.
+        subscriptions: Whether anybody wants to hear of subscriptions.
+    """
+
+    HOOKS: ClassVar = (
+        "admit",
+        "around_method",
+        "around_publication",
+        "bus_event",
+        "client_caught_up",
+        "client_slowed",
+        "error",
+        "fence_passed",
+        "frames_sent",
+        "message",
+        "method_ended",
+        "method_started",
+        "observer_asked",
+        "observer_started",
+        "observer_stopped",
+        "subscription_ended",
+        "subscription_ready",
+        "subscription_started",
+    )
+    __slots__ = (*HOOKS, "methods", "subscriptions")
+    admit: bool
+    around_method: bool
+    around_publication: bool
+    bus_event: bool
+    client_caught_up: bool
+    client_slowed: bool
+    error: bool
+    fence_passed: bool
+    frames_sent: bool
+    message: bool
+    method_ended: bool
+    method_started: bool
+    observer_asked: bool
+    observer_started: bool
+    observer_stopped: bool
+    subscription_ended: bool
+    subscription_ready: bool
+    subscription_started: bool
+    methods: bool
+    subscriptions: bool
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, False)
+
+    def look(self, plugins: PluginManager) -> None:
+        """See who listens."""
+        for name in self.HOOKS:
+            setattr(self, name, bool(plugins.implementations(f"ddpcore_{name}")))
+        self.methods = self.method_started or self.method_ended
+        self.subscriptions = (
+            self.subscription_started or self.subscription_ready or self.subscription_ended
+        )
+
+
+class PluginManager(pluggy.PluginManager):
+    """The plugins of a server, or of the command line.
+
+    Attributes:
+        hears: Which hooks anybody listens to.
+
+    Raises:
+        ddpcore.DDPError: By `register`, where a plugin wraps a hook.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("ddpcore")
+        self.hears = Hears()
+        self._found: dict[str, tuple[Implementation, ...]] = {}
+        self._call = (
+            Implementation.traced if os.environ.get(TRACE, "0") != "0" else Implementation.__call__
+        )
+
+    def register(self, plugin: Any, name: str | None = None) -> str | None:
+        """Add a plugin; see pluggy."""
+        for attribute in dir(plugin):
+            options = self.parse_hookimpl_opts(plugin, attribute)
+            if options and (options.get("wrapper") or options.get("hookwrapper")):
+                raise DDPError(
+                    f"The plugin {plugin_name(plugin)!r} wraps {attribute}, but hooks of ddpcore "
+                    "are called one by one. Use ddpcore_around_method or "
+                    "ddpcore_around_publication, or implement the hook itself."
+                )
+        registered = super().register(plugin, name)
+        self._changed()
+        return registered
+
+    def unregister(self, plugin: Any = None, name: str | None = None) -> Any:
+        """Remove a plugin; see pluggy."""
+        removed = super().unregister(plugin, name)
+        self._changed()
+        return removed
+
+    def _changed(self) -> None:
+        self._found.clear()
+        self.hears.look(self)
+
+    def implementations(self, hook: str) -> tuple[Implementation, ...]:
+        """The implementations of a hook in the order in which they are called."""
+        found = self._found.get(hook)
+        if found is None:
+            caller: pluggy.HookCaller | None = getattr(self.hook, hook, None)
+            found = self._found[hook] = tuple(
+                Implementation(
+                    self.shown(each.plugin_name, each.plugin), hook, each.function, each.argnames
+                )
+                for each in reversed(caller.get_hookimpls() if caller is not None else ())
+            )
+        return found
+
+    @staticmethod
+    def shown(name: str, plugin: object) -> str:
+        """What to call a registered plugin."""
+        return plugin_name(plugin) if name == str(id(plugin)) else name
+
+    def names(self, hook: str | None = None) -> list[str]:
+        """The names of the plugins, or of those that implement a hook, in order of registration."""
+        if hook is not None:
+            return [each.plugin for each in reversed(self.implementations(hook))]
+        return [self.shown(name, plugin) for name, plugin in self.list_name_plugin() if plugin]
+
+    def tell(
+        self,
+        hook: str,
+        spawn: Callable[[Coroutine[Any, Any, Any]], object] | None = None,
+        **what: Any,
+    ) -> None:
+        """Tell all; failures are logged.
+
+        Args:
+            hook: Its name.
+            spawn: Runs what `async def` implementations return. None: here nobody can, and they
+                are told so in the log.
+            what: The hook's arguments.
+        """
+        for each in self.implementations(hook):
+            try:
+                value = self._call(each, what)
+            except Exception:
+                logger.exception("Exception in %s", each)
+                continue
+            if not inspect.iscoroutine(value):
+                continue
+            if spawn is None:
+                value.close()
+                logger.error("%s is not awaited here: write it with def, not async def", each)
+            else:
+                spawn(_logged(each, value))
+
+    def ask(self, hook: str, **what: Any) -> Any:
+        """The first answer that is not None.
+
+        Raises:
+            ddpcore.DDPError: A plugin has failed, or says so.
+        """
+        for each in self.implementations(hook):
+            with named(each):
+                value = self._call(each, what)
+                if inspect.isawaitable(value):
+                    _forget(value)
+                    raise TypeError("the answer is not awaited here: write it with def")
+            if value is not None:
+                return value
+        return None
+
+    def call_all(self, hook: str, **what: Any) -> None:
+        """Call all; the first failure ends it.
+
+        Raises:
+            ddpcore.DDPError: A plugin has failed, or says so.
+        """
+        for each in self.implementations(hook):
+            with named(each):
+                value = self._call(each, what)
+                if inspect.isawaitable(value):
+                    _forget(value)
+                    raise TypeError("it is not awaited here: write it with def")
+
+    async def await_all(self, hook: str, **what: Any) -> None:
+        """Call all, and await what is to be awaited, one after the other.
+
+        Raises:
+            ddpcore.DDPError: A plugin has failed, or says so.
+        """
+        for each in self.implementations(hook):
+            with named(each):
+                value = self._call(each, what)
+                if inspect.isawaitable(value):
+                    await value
+
+    def allows(self, hook: str, **what: Any) -> bool:
+        """Whether all of them answer True, and nothing else; a failure is logged, and means no.
+
+        Raises:
+            ddpcore.MeteorError: One of them has raised it.
+        """
+        allowed = True
+        for each in self.implementations(hook):
+            try:
+                value = self._call(each, what)
+            except MeteorError:
+                raise
+            except Exception:
+                logger.exception("Exception in %s, which means no", each)
+                return False
+            if inspect.iscoroutine(value):
+                value.close()
+                logger.error("%s is not awaited here: write it with def, not async def", each)
+            allowed = allowed and value is True
+        return allowed
+
+    def answers(self, hook: str, **what: Any) -> Iterator[Any]:
+        """All answers, one by one; what a plugin raises is raised, with a note of its name."""
+        for each in self.implementations(hook):
+            try:
+                value = self._call(each, what)
+            except Exception as problem:
+                problem.add_note(f"In {each}.")
+                raise
+            yield value
+
+
+@contextmanager
+def named(implementation: Implementation) -> Iterator[None]:
+    """Give a failure within the name of the plugin. What is meant for people stays as it is."""
+    try:
+        yield
+    except (DDPError, MeteorError):
+        raise
+    except Exception as problem:
+        raise DDPError(f"{implementation} failed: {type(problem).__name__}: {problem}") from problem
+
+
+async def _logged(implementation: Implementation, value: Coroutine[Any, Any, Any]) -> None:
+    try:
+        await value
+    except Exception:
+        logger.exception("Exception in %s", implementation)
+
+
+def _forget(value: Any) -> None:
+    if inspect.iscoroutine(value):
+        value.close()  # else Python complains that it was never awaited
+
+
+def plugin_name(plugin: object) -> str:
+    """What to call a plugin that was registered without a name."""
+    name = getattr(plugin, "__name__", None)
+    return name if isinstance(name, str) else type(plugin).__qualname__
