@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import re
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddpcore.errors import DDPError
+from ddpcore.hooks import PluginManager
 from ddpcore.server.server import Server
 
-__all__ = ["Application", "load"]
+__all__ = ["Application", "application_for", "load"]
 
 
 @dataclass(slots=True)
@@ -31,6 +33,15 @@ class Application:
     bus: str = "memory:"
     postgres: str | None = None
     name: str = "server"
+
+
+def application_for(manager: PluginManager, options: argparse.Namespace) -> Application | None:
+    """What the options of a command name, made by whichever plugin they concern.
+
+    What its code raises is raised: it may be the user's, who needs to see where.
+    """
+    answers = manager.answers("ddpcore_application", options=options)
+    return next((each for each in answers if each is not None), None)
 
 
 def load(target: str) -> Application:

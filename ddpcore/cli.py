@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import ddpcore
-from ddpcore.application import Application
+from ddpcore.application import application_for
 from ddpcore.errors import DDPError
 from ddpcore.plugins import disable, disabled, listed, plugin_manager
 
@@ -90,7 +90,7 @@ def add_plugins_command(commands: argparse._SubParsersAction[argparse.ArgumentPa
 
 def _list_plugins(options: argparse.Namespace) -> int:
     manager = plugin_manager()
-    application: Application | None = manager.ask("ddpcore_application", options=options)
+    application = application_for(manager, options)
     if application is not None:
         manager = application.server.plugins
     rows = [("name", "version", "distribution", "hooks")]

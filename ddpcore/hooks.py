@@ -27,7 +27,7 @@ TRACE = "DDPCORE_TRACE_HOOKS"
 """The environment variable that has every call of a hook written to standard error."""
 
 # What a trace shows no more of than that it is there: it may hold what a client keeps secret.
-SECRET = frozenset({"params", "options", "code", "attempt"})
+SECRET = frozenset({"params", "options", "code", "attempt", "call", "event", "user"})
 
 
 class Implementation(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ddpcore.application import Application
+from ddpcore.application import Application, application_for
 from ddpcore.errors import DDPError
 from ddpcore.hookspecs import hookimpl
 from ddpcore.plugins import plugin_manager
@@ -18,9 +18,7 @@ def run_serve(options: argparse.Namespace) -> int:
     """Find out what to serve, and serve it."""
 
     def load() -> Application:
-        application: Application | None = plugin_manager().ask(
-            "ddpcore_application", options=options
-        )
+        application = application_for(plugin_manager(), options)
         if application is None:
             raise DDPError(
                 "What shall be served? Name a server, as in `ddpcore serve package.module:server`,"

@@ -157,3 +157,49 @@ def test_a_plugin_that_does_not_fit():
     twice = Odd.__base__()
     with pytest.raises(ddpcore.DDPError, match="A plugin does not fit"):
         plugin_manager([twice, twice])
+
+
+def test_plugins_are_listed(shell):
+    code, out, err = shell.run("plugins")
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0] == ["name", "version", "distribution", "hooks"]
+    assert ["core", ddpcore.__version__, "ddpcore", "application,", "commands"] in rows
+    assert {"memory-bus", "rate-limiter", "tornado", "pg", "django"} <= {row[0] for row in rows}
+
+
+def test_plugins_of_a_server_are_listed(shell):
+    shell.write(
+        "plugged.py",
+        "import ddpcore\n"
+        "class Own:\n"
+        "    @ddpcore.hookimpl\n"
+        "    def ddpcore_session_opened(self): pass\n"
+        "server = ddpcore.Server(plugins=[Own()])\n",
+    )
+    code, out, _ = shell.run("plugins", "plugged:server")
+    assert code == 0
+    assert ["Own", "-", "-", "session_opened"] in [line.split() for line in out.splitlines()]
+
+
+def test_plugins_can_be_disabled(shell):
+    for arguments in (
+        ("--disable", "pg", "plugins", "--disable", "tornado"),
+        ("plugins", "--disable=pg", "--disable", "tornado"),
+    ):
+        code, out, _ = shell.run(*arguments)
+        names = [line.split()[0] for line in out.splitlines()]
+        assert (code, "pg" in names, "django" in names) == (0, False, True)
+        assert out.endswith("\ndisabled: pg, tornado\n")
+    code, _, err = shell.run(
+        "--disable", "pg", "serve", "shop.server:server", "--bus", "postgres://x/y"
+    )
+    assert (code, err[:41]) == (2, "ddpcore: No bus for 'postgres:'. Known ar")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("none", "There is no plugin 'none'"), ("core", "cannot be disabled")]
+)
+def test_what_cannot_be_disabled(shell, name, why):
+    code, out, err = shell.run("plugins", "--disable", name)
+    assert (code, out, why in err) == (2, "", True)

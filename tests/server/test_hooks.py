@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
+import pytest
 from memory_client import Client, client_of, running, turns
 
-from ddpcore import MeteorError, Server, hookimpl
+from ddpcore import DDPError, MeteorError, Server, hookimpl
+from ddpcore.plugins import plugin_manager
 
 
 class Witness:
@@ -70,7 +72,9 @@ async def test_a_plugin_that_fails_hurts_no_session(expect_log):
         ddpcore_session_closed = ddpcore_user_changed = ddpcore_session_opened
 
     for hook in ("opened", "closed"):
-        expect_log("ddpcore.server", f"Exception in a plugin's ddpcore_session_{hook}")
+        expect_log(
+            "ddpcore.hooks", rf"Exception in ddpcore_session_{hook} of the plugin '.*Broken'"
+        )
     server = Server(plugins=[Broken()])
     async with client_of(server) as client:
         await client.outcome("unknown")
@@ -148,3 +152,172 @@ async def test_a_callback_of_a_gap_that_fails_hides_no_gap(expect_log):
 
         server.crossbar.deliver(Gap())
         assert called == [1]
+
+
+# --- admission ----------------------------------------------------------------------------------
+
+
+async def test_a_call_may_be_refused_before_its_handler_runs():
+    class Doorman:
+        @hookimpl
+        async def ddpcore_admit(self, call):
+            if call.name == "secret":
+                raise MeteorError(403, "No")
+
+    server, calls = Server(plugins=[Doorman()]), []
+    for name in ("secret", "open"):
+        server.method(name)(lambda ctx, name=name: calls.append(name))
+        server.publish(name)(lambda ctx: [])
+    async with client_of(server) as client:
+        assert (await client.outcome("secret"))["error"]["reason"] == "No"
+        assert (await client.nosub(client.sub("secret")))["error"]["reason"] == "No"
+        await client.outcome("open")
+        await client.ready(client.sub("open"))
+        assert calls == ["open"]
+
+
+async def test_who_cannot_say_whether_a_call_may_run_refuses_it(expect_log):
+    expect_log("ddpcore.server.runtime", "Exception in method 'work'")
+
+    class Broken:
+        @hookimpl
+        def ddpcore_admit(self):
+            raise KeyError
+
+    server, calls = Server(plugins=[Broken()]), []
+    server.method("work")(lambda ctx: calls.append(1))
+    async with client_of(server) as client:
+        assert (await client.outcome("work"))["error"]["error"] == 500
+        assert calls == []
+
+
+def test_the_rate_limiter_is_asked_while_it_has_rules():
+    server = Server()
+    assert not server.hears.admit
+    rule = server.rate_limiter.add_rule({"name": "work"})
+    other = server.rate_limiter.add_rule({"name": "rest"})
+    assert server.hears.admit
+    server.rate_limiter.remove_rule(rule)
+    assert server.hears.admit
+    server.rate_limiter.remove_rule(other)
+    assert not server.hears.admit
+
+
+# --- how they are called ------------------------------------------------------------------------
+
+
+class Named:
+    """Plugins by which somebody is called."""
+
+    def __init__(self, name, answer):
+        self.__name__ = name
+        self._answer = answer
+
+    def _say(self):
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+    @hookimpl
+    def ddpcore_bus(self):
+        return self._say()
+
+
+def manager_of(*answers):
+    return plugin_manager([Named(f"plugin{i}", each) for i, each in enumerate(answers)])
+
+
+def test_the_first_answer_wins_and_the_latest_is_asked_first():
+    assert manager_of("a", "b", None).ask("ddpcore_bus", url="x:") == "b"
+    assert manager_of(None).ask("ddpcore_bus", url="x:") is None
+
+
+def test_a_question_that_fails_names_who_was_asked():
+    with pytest.raises(DDPError, match="ddpcore_bus of the plugin 'plugin1' failed: KeyError: 'x'"):
+        manager_of("a", KeyError("x")).ask("ddpcore_bus", url="x:")
+    for meant in (DDPError("Do this."), MeteorError(403, "No")):
+        with pytest.raises(type(meant)) as caught:
+            manager_of(meant).ask("ddpcore_bus", url="x:")
+        assert caught.value is meant
+
+
+def test_a_question_is_answered_at_once_or_not_at_all():
+    async def later():
+        return "bus"
+
+    with pytest.raises(
+        DDPError, match=r"'plugin0' failed: TypeError: .*not awaited.* write it with def"
+    ):
+        manager_of(later()).ask("ddpcore_bus", url="x:")
+
+
+def test_only_true_allows(expect_log):
+    assert manager_of().allows("ddpcore_bus", url="x:") is False  # the built-in ones say None
+    for answers in ((True, 1), (True, None), (True, False), (KeyError(),)):
+        if isinstance(answers[-1], Exception):
+            expect_log(
+                "ddpcore.hooks", "Exception in ddpcore_bus of the plugin 'plugin0', which means no"
+            )
+        assert manager_of(*answers).allows("ddpcore_bus", url="x:") is False
+
+
+def test_a_plugin_that_wraps_a_hook_is_told_what_to_do():
+    class Wraps:
+        @hookimpl(wrapper=True)
+        def ddpcore_session_opened(self):
+            return (yield)
+
+    with pytest.raises(DDPError, match=r"wraps ddpcore_session_opened.*ddpcore_around_method"):
+        Server(plugins=[Wraps()])
+
+
+def test_a_plugin_that_cannot_register_names_itself():
+    class Broken:
+        @hookimpl
+        def ddpcore_register(self):
+            raise KeyError("x")
+
+    with pytest.raises(
+        DDPError, match=r"ddpcore_register of the plugin '.*Broken' failed: KeyError"
+    ):
+        Server(plugins=[Broken()])
+
+
+async def test_an_exception_around_a_handler_is_noted_with_its_plugin(expect_log, caplog):
+    expect_log("ddpcore.server.runtime", "Exception in method 'work'")
+
+    class Broken:
+        @hookimpl
+        def ddpcore_around_method(self):
+            raise KeyError("x")
+
+    server = Server(plugins=[Broken()])
+    server.method("work")(lambda ctx: 1)
+    async with client_of(server) as client:
+        assert (await client.outcome("work"))["error"]["error"] == 500
+    (record,) = [each for each in caplog.records if each.exc_info]
+    (note,) = record.exc_info[1].__notes__
+    assert note.startswith("In ddpcore_around_method of the plugin ")
+    assert note.endswith("Broken'.")
+
+
+async def test_hooks_are_traced(monkeypatch, capsys):
+    monkeypatch.setenv("DDPCORE_TRACE_HOOKS", "1")
+
+    class Around:
+        @hookimpl
+        def ddpcore_around_method(self, context, params):
+            return None
+
+        @hookimpl
+        def ddpcore_admit(self, call):
+            raise MeteorError(403)
+
+    server = Server(plugins=[Around()])
+    server.method("work")(lambda ctx, a: 1)
+    async with client_of(server) as client:
+        await client.outcome("work", "secret")
+    err = capsys.readouterr().err
+    assert "ddpcore_register(server=<ddpcore.server.server.Server object" in err
+    assert "Around: ddpcore_admit(call=…) raised MeteorError\n" in err
+    assert "secret" not in err
