@@ -23,6 +23,11 @@ ALLOWED = {
 }  # fmt: skip
 # Tests that others may run on their own classes need what tests need.
 TESTING = {"pytest", "hypothesis"}
+# Each exporter is loaded by those who have what it exports to.
+EXPORTED = {
+    "ddpcore/exporters/prometheus.py": {"prometheus_client"},
+    "ddpcore/exporters/otel.py": {"opentelemetry"},
+}
 # What stands for a whole package at its border.
 OPEN = {"ddpcore_tornado": {"ddpcore_tornado.plugin"}}
 
@@ -51,6 +56,7 @@ def test_a_module_imports_only_what_its_package_may(package, path):
     allowed = ALLOWED[package] | STDLIB
     if (ROOT / "ddpcore/testing") in path.parents:
         allowed |= TESTING
+    allowed |= EXPORTED.get(str(path.relative_to(ROOT)), set())
     for module in imported(path):
         top = module.partition(".")[0]
         assert top in allowed, f"{package} must not import {module}"

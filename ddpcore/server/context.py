@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ddpcore.live.document import Document
@@ -107,6 +107,11 @@ class Context:
         called it, though somebody else may log in meanwhile (as in Meteor 3.0.4).
         """
         return self._user_id
+
+    @property
+    def params(self) -> Sequence[Any]:
+        """What the client sent, before it was checked: to look at, not to change."""
+        return self._item.params
 
     def unblock(self) -> None:
         """Let the client's later messages run without waiting for this handler."""

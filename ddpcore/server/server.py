@@ -18,6 +18,7 @@ from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
 from ddpcore.errors import DDPError
 from ddpcore.live.crossbar import Crossbar
+from ddpcore.live.observer import Observer
 from ddpcore.plugins import plugin_manager
 from ddpcore.server.admission import Admission
 from ddpcore.server.context import Context, MethodContext
@@ -233,6 +234,15 @@ class Server:
         return self._strategies.setdefault(collection, wanted)
 
     # Running
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started, and not been stopped."""
+        return self._crossbar is not None
+
+    def observers(self) -> list[Observer[Any]]:
+        """The distinct queries that are watched; none before the start."""
+        return [] if self._crossbar is None else self._crossbar.watched()
 
     @property
     def crossbar(self) -> Crossbar:
