@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import logging
 
@@ -89,7 +89,7 @@ def test_what_is_shown_of_arguments():
     assert redacted(["x" * 201, 1, None, True, b"\0", object()]) == [
         "x" * 200 + "… (201 characters)", 1, None, True, {"$binary": "AA=="}, "<object>",
     ]  # fmt: skip
-    moment = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    moment = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     assert redacted(moment) == {"$date": 1577836800000}
 
 
