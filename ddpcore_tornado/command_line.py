@@ -42,6 +42,14 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         help="let web pages of this origin connect, beside those of the same host;"
         " * for all; may be given several times",
     )
+    parser.add_argument(
+        "--sockjs",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of SockJS, such as heartbeat_delay=20 (seconds; default: 45) or"
+        " websocket=no (default: yes); may be given several times",
+    )
     if workers:
         parser.add_argument(
             "--workers",

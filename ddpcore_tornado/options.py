@@ -36,6 +36,7 @@ class Options:
         sockjs: How SockJS is spoken.
         meteor: The ``star.json`` of a Meteor bundle to serve.
         root_url: Where its pages are seen from outside; None: where each request says.
+        given: All that was given on the command line, for plugins that have added to it.
     """
 
     bind: Sequence[Binding] = (Binding("127.0.0.1", 8000),)
@@ -53,6 +54,7 @@ class Options:
     sockjs: sockjs.Options = field(default_factory=sockjs.Options)
     meteor: str | None = None
     root_url: str | None = None
+    given: argparse.Namespace | None = None
 
 
 def read_options(given: argparse.Namespace) -> Options:
@@ -74,4 +76,6 @@ def read_options(given: argparse.Namespace) -> Options:
         keyfile=given.keyfile,
         workers=workers,
         drain=given.drain,
+        sockjs=sockjs.read_options(given.sockjs),
+        given=given,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -34,6 +35,7 @@ class Sessions:
         self._clock = clock
         self._by_id: dict[str, SockJSSession] = {}
         self._full = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -57,6 +59,7 @@ class Sessions:
             ddpcore.DDPError: The service takes nobody in.
         """
         await self._service.start()
+        self._come_home()
         if id in self._by_id:
             return self._by_id[id]
         full = self.waiting >= self._options.max_waiting
@@ -85,6 +88,14 @@ class Sessions:
             session.end()
             raise
         return session
+
+    def _come_home(self) -> None:
+        # What waited for requests on a loop that is closed has waited in vain, and so have timers.
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._by_id.clear()
+            self.waiting = 0
 
     def forget(self, session: SockJSSession) -> None:
         """It is over."""
