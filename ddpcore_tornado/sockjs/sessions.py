@@ -42,6 +42,10 @@ class Sessions:
 
     def find(self, id: str) -> SockJSSession | None:  # noqa: A002
         """The session of this id."""
+        if self._loop is not None and self._loop.is_closed():
+            # What waited there has waited in vain, as its timers did.
+            self._by_id.clear()
+            self.waiting = 0
         return self._by_id.get(id)
 
     async def open(
@@ -59,9 +63,10 @@ class Sessions:
             ddpcore.DDPError: The service takes nobody in.
         """
         await self._service.start()
-        self._come_home()
-        if id in self._by_id:
-            return self._by_id[id]
+        session = self.find(id)
+        if session is not None:
+            return session
+        self._loop = asyncio.get_running_loop()
         full = self.waiting >= self._options.max_waiting
         if full and not self._full:
             logger.warning(
@@ -88,14 +93,6 @@ class Sessions:
             session.end()
             raise
         return session
-
-    def _come_home(self) -> None:
-        # What waited for requests on a loop that is closed has waited in vain, and so have timers.
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            self._by_id.clear()
-            self.waiting = 0
 
     def forget(self, session: SockJSSession) -> None:
         """It is over."""
