@@ -64,6 +64,10 @@ drive(async (url, report, folder, transport) => {
     // By which requests a window has talked to the server, and as SockJS names it.
     ways: (window) => [...ways.get(window)].sort(),
     transports: (window) => windows.get(window).evaluate(() => sockets.map((s) => s.transport)),
+    resize: (window, width) => windows.get(window).setViewportSize({ width, height: 700 }),
+    // How many pixels a window has that can only be seen by scrolling aside.
+    overflow: (window) =>
+      windows.get(window).evaluate(() => document.documentElement.scrollWidth - innerWidth),
     // A frame is a window, too.
     enter: (window, outer, selector) =>
       void windows.set(window, windows.get(outer).frameLocator(selector)),
