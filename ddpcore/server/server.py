@@ -379,7 +379,9 @@ class Server:
                 await asyncio.wait([self._starting])  # and by then somebody may have tried anew
             await self._release(patience, spread)
         finally:
-            self._starting = self._stopping = None
+            self._stopping = None
+            if self._crossbar is None:  # else it was interrupted, and can be asked for again
+                self._starting = None
 
     async def _release(self, patience: float, spread: float) -> None:
         hung = await _wait(self._handlers, patience)

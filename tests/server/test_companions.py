@@ -314,6 +314,53 @@ async def test_who_gives_up_waiting_for_a_stop_does_not_end_it():
         pass
 
 
+def test_a_stop_that_its_loop_cuts_short_is_no_burden_to_the_next(expect_log):
+    expect_log("ddpcore.server", "The event loop was closed while the server ran on it")
+    server, _, story = make("a")
+    gate = asyncio.Event()
+
+    class Slow:
+        @hookimpl
+        async def ddpcore_server_stopping(self):
+            await gate.wait()
+
+    server.plugins.register(Slow())
+
+    async def leave():
+        await server.start()
+        stopping = asyncio.ensure_future(server.stop())
+        await turns()
+        stopping.cancel()
+
+    async def again():
+        async with server:
+            gate.set()
+
+    asyncio.run(leave())
+    story.clear()
+    asyncio.run(again())
+    assert story == ["-bus", "+bus", "+a", "-a", "-bus"]
+
+
+async def test_a_bus_that_fails_to_stop_can_be_stopped_again():
+    class Stubborn(MemoryBus):
+        stops = 0
+
+        async def stop(self):
+            self.stops += 1
+            if self.stops == 1:
+                raise OSError("busy")
+            await super().stop()
+
+    server = Server(bus=Stubborn())
+    await server.start()
+    with pytest.raises(OSError, match="busy"):
+        await server.stop()
+    await server.stop()
+    async with server:
+        assert server.bus.stops == 2
+
+
 STEPS = st.lists(
     st.one_of(
         st.sampled_from(["start", "stop", "give up", "fail", "work"]),
