@@ -25,6 +25,7 @@ from ddpcore.transport import Cookies, visible_headers
 from ddpcore_tornado.connection import Connection
 from ddpcore_tornado.framing import RAW, SOCKJS, Framing
 from ddpcore_tornado.origin import Origins, is_readable
+from ddpcore_tornado.peer import peer
 from ddpcore_tornado.stream import StreamTransport
 
 __all__ = ["RawWebSocket", "SockJSWebSocket"]
@@ -131,7 +132,7 @@ class RawWebSocket(RequestHandler):
             self.framing,
             self._max_message_size,
             opening=self._answer(),
-            address=request.remote_ip,
+            address=peer(request),
             headers=visible_headers(request.headers.items()),
             secure=request.protocol == "https",
         )

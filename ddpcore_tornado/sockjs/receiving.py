@@ -11,6 +11,7 @@ from tornado.http1connection import HTTP1Connection
 
 from ddpcore.errors import DDPError
 from ddpcore.transport import visible_headers
+from ddpcore_tornado.peer import peer
 from ddpcore_tornado.sockjs.base import Endpoint, SockJSHandler
 from ddpcore_tornado.sockjs.caller import ancestors
 from ddpcore_tornado.sockjs.framing import escaped
@@ -56,7 +57,7 @@ class _Receiving(SockJSHandler):
             try:
                 session = await sessions.open(
                     self.session_id,
-                    self.request.remote_ip,
+                    peer(self.request),
                     visible_headers(self.request.headers.items()),
                     secure=self.request.protocol == "https",
                 )
