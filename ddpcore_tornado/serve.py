@@ -137,19 +137,26 @@ async def _serve(
     finally:
         health.phase = State.DRAINING
         http.stop()
+        server.refuse()
         files.remove()
-        if site is not None:
-            await site.finish()
-        # Clients that poll need their HTTP connections until it is their turn. By these another
-        # client could then start the server anew, hence the second stop.
-        if owner is None:
-            await server.stop(spread=options.drain)
-        else:
-            await asyncio.gather(server.stop(spread=options.drain), owner.finish(options.drain))
-            await owner.stop()
-        await http.close_all_connections()
-        await server.stop()
+        await _drain(server, http, site, owner, options.drain)
         threads.shutdown(wait=True, cancel_futures=True)
+
+
+async def _drain(
+    server: Server, http: HTTPServer, site: Site | None, owner: Owner | None, spread: float
+) -> None:
+    if site is not None:
+        await site.finish()
+    # Clients that poll need their HTTP connections until it is their turn. By these another
+    # client could then start the server anew, hence the second stop.
+    if owner is None:
+        await server.stop(spread=spread)
+    else:
+        await asyncio.gather(server.stop(spread=spread), owner.finish(spread))
+        await owner.stop()
+    await http.close_all_connections()
+    await server.stop()
 
 
 def _calm_collector() -> None:

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler
 
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.server import Server
 from ddpcore.transport import Cookies, visible_headers
 from ddpcore_tornado.connection import Connection
@@ -69,7 +69,12 @@ class RawWebSocket(RequestHandler):
         try:
             await self._server.start()
         except DDPError as problem:
-            logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
+            if isinstance(
+                problem, Stopping
+            ):  # a proxy is to ask elsewhere, by this connection no more
+                self.set_header("Connection", "close")
+            else:
+                logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
             self._refuse(503, "The live service is not available at present.\n")
             return
         await self._upgrade()

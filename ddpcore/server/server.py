@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.plugins import plugin_manager
 from ddpcore.server.admission import Admission
@@ -252,11 +252,11 @@ class Server:
         Transports call it before their first session, so embedding needs no call of its own.
 
         Raises:
-            ddpcore.DDPError: The bus cannot work, or the server is stopping; the text says what
-                to do.
+            ddpcore.DDPError: The bus cannot work, the text says what to do; or
+                `ddpcore.errors.Stopping`.
         """
         if self._stopping:
-            raise DDPError("The server is stopping: come back when it has started again.")
+            raise Stopping("The server is stopping: come back when it has started again.")
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._start())
         starting = self._starting
@@ -278,6 +278,14 @@ class Server:
     def _threads(self) -> Executor:
         return ThreadPoolExecutor(self.options.threads, "ddpcore")
 
+    def refuse(self) -> None:
+        """Take no new clients until it has been stopped, with which `stop` begins as well.
+
+        A port that is closed does not keep them all away: proxies keep connections open, and ask
+        by them for whoever is new.
+        """
+        self._stopping = True
+
     async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
         """Let running handlers finish, close all connections, and release everything.
 
@@ -293,8 +301,8 @@ class Server:
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.wait([self._starting])
+        self.refuse()
         hung = await _wait(self._handlers, patience)
-        self._stopping = True
         await self._close_clients(spread)
         await _wait((self._handlers | self._callbacks) - hung, patience)
         if late := self._handlers | self._callbacks:
@@ -334,7 +342,9 @@ class Server:
         Raises:
             ddpcore.DDPError: The server has not been started, or is stopping.
         """
-        if self._crossbar is None or self._stopping:
+        if self._stopping:
+            raise Stopping("The server is stopping: come back when it has started again.")
+        if self._crossbar is None:
             raise DDPError("The server is not running: await server.start() first.")
         transport.high_water = self.options.high_water
         client = transport.receiver = SessionRuntime(self, transport)

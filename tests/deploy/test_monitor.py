@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-from pathlib import Path
 
 import pytest
 from deploying import client, get, ready
