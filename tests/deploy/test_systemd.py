@@ -214,6 +214,17 @@ async def test_one_that_is_watched_says_that_it_lives(commands, tmp_path, worker
     supervisor.close()
 
 
+async def test_none_of_it_is_inherited(commands, tmp_path):
+    supervisor = Supervisor(str(tmp_path / "notify"))
+    command = commands.serve(
+        NOTIFY_SOCKET=supervisor.address, WATCHDOG_USEC="1000000", LISTEN_PID="1", LISTEN_FDS="1"
+    ).serving()
+    async with client(f"ws://{command.address}/websocket") as one:
+        assert await one.call("environment") == []
+    assert await ended(command, signal.SIGTERM) == 0
+    supervisor.close()
+
+
 async def test_a_watchdog_of_another_process_is_not_ours(tmp_path):
     environ = {
         "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000", "WATCHDOG_PID": "1"
