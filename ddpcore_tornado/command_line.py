@@ -25,7 +25,20 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         "--bind",
         action="append",
         metavar="HOST:PORT",
-        help=f"listen here; may be given several times (default: {DEFAULT_BIND})",
+        help="listen here, or at unix:PATH; may be given several times (default: the sockets that"
+        f" systemd hands over, else {DEFAULT_BIND})",
+    )
+    parser.add_argument(
+        "--bind-mode",
+        metavar="MODE",
+        help="who may connect to unix:PATH, as an octal number such as 660 (default: whom the"
+        " umask lets write)",
+    )
+    parser.add_argument(
+        "--monitor",
+        metavar="HOST:PORT",
+        help="say at /healthz and /readyz of this address, or of unix:PATH, whether all is well"
+        " (default: nowhere)",
     )
     parser.add_argument(
         "--bus",
@@ -67,5 +80,9 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         help="when stopping, close clients one after the other over this time, so that they do not"
         f" all come back in one instant; 0: at once (default: {DRAIN:g})",
     )
-    parser.add_argument("--certfile", metavar="PEM", help="serve TLS with this certificate chain")
+    parser.add_argument(
+        "--certfile",
+        metavar="PEM",
+        help="serve TLS with this certificate chain; SIGHUP reads it again",
+    )
     parser.add_argument("--keyfile", metavar="PEM", help="its private key, if in a file of its own")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ddpcore.errors import DDPError
 from ddpcore_tornado import sockjs
-from ddpcore_tornado.command_line import DEFAULT_BIND, DRAIN
+from ddpcore_tornado.command_line import DRAIN
 from ddpcore_tornado.limits import Limits
-from ddpcore_tornado.listening import Binding, parse_binding
+from ddpcore_tornado.listening import Address, parse_binding
 
 __all__ = ["Options", "read_options"]
 
@@ -21,7 +22,8 @@ class Options:
     """How to serve.
 
     Attributes:
-        bind: The addresses to listen on.
+        bind: The addresses to listen on; empty: the sockets that systemd has handed over, and if
+            there are none, 127.0.0.1:8000.
         monitor: Where to say whether all is well; None: nowhere.
         bus: URL of the bus; None: what the application prefers.
         origins: Origins of web pages that may connect, beside those of the same host.
@@ -39,8 +41,8 @@ class Options:
         given: All that was given on the command line, for plugins that have added to it.
     """
 
-    bind: Sequence[Binding] = (Binding("127.0.0.1", 8000),)
-    monitor: Binding | None = None
+    bind: Sequence[Address] = ()
+    monitor: Address | None = None
     bus: str | None = None
     origins: Collection[str] = field(default=())
     forwarded_count: int | None = None
@@ -68,8 +70,11 @@ def read_options(given: argparse.Namespace) -> Options:
         raise DDPError(f"--workers takes a number of processes from 1, not {workers}.")
     if not 0 <= given.drain < math.inf:
         raise DDPError(f"--drain takes a number of seconds from 0, not {given.drain:g}.")
+    mode = None if given.bind_mode is None else _mode(given.bind_mode)
+    monitor = given.monitor
     return Options(
-        bind=[parse_binding(text) for text in given.bind or [DEFAULT_BIND]],
+        bind=[parse_binding(text, mode) for text in given.bind or ()],
+        monitor=None if monitor is None else parse_binding(monitor, option="--monitor"),
         bus=given.bus,
         origins=given.origin,
         certfile=given.certfile,
@@ -79,3 +84,9 @@ def read_options(given: argparse.Namespace) -> Options:
         sockjs=sockjs.read_options(given.sockjs),
         given=given,
     )
+
+
+def _mode(text: str) -> int:
+    if not re.fullmatch("[0-7]{3,4}", text) or int(text, 8) > 0o777:
+        raise DDPError(f"--bind-mode takes an octal number such as 660, not {text!r}.")
+    return int(text, 8)

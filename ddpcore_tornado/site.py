@@ -24,6 +24,8 @@ from tornado.httputil import (
     split_host_and_port,
 )
 
+from ddpcore_tornado.peer import peer
+
 __all__ = ["Site"]
 
 logger = logging.getLogger(__name__)
@@ -159,7 +161,7 @@ def _environ(request: HTTPServerRequest) -> dict[str, Any]:
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(request.path.encode("latin-1")).decode("latin-1"),
         "QUERY_STRING": request.query,
-        "REMOTE_ADDR": request.remote_ip,
+        "REMOTE_ADDR": peer(request) or "",
         "SERVER_NAME": host,
         "SERVER_PORT": str(port or (443 if request.protocol == "https" else 80)),
         "SERVER_PROTOCOL": request.version,

@@ -20,12 +20,13 @@ from typing import Any
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler
 
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.server import Server
 from ddpcore.transport import Cookies, visible_headers
 from ddpcore_tornado.connection import Connection
 from ddpcore_tornado.framing import RAW, SOCKJS, Framing
 from ddpcore_tornado.origin import Origins, is_readable
+from ddpcore_tornado.peer import peer
 from ddpcore_tornado.stream import StreamTransport
 
 __all__ = ["RawWebSocket", "SockJSWebSocket"]
@@ -81,7 +82,12 @@ class RawWebSocket(RequestHandler):
         try:
             await self._server.start()
         except DDPError as problem:
-            logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
+            if isinstance(
+                problem, Stopping
+            ):  # a proxy is to ask elsewhere, by this connection no more
+                self.set_header("Connection", "close")
+            else:
+                logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
             self._refuse(503, "The live service is not available at present.\n")
             return
         await self._upgrade()
@@ -144,7 +150,7 @@ class RawWebSocket(RequestHandler):
             self.framing,
             self._max_message_size,
             opening=self._answer(),
-            address=request.remote_ip,
+            address=peer(request),
             headers=visible_headers(request.headers.items()),
             secure=request.protocol == "https",
         )

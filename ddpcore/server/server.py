@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.plugins import plugin_manager
 from ddpcore.server.admission import Admission
@@ -147,7 +147,7 @@ class Server:
         # that whoever asked may give up and others still wait for them.
         self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._closing = False
+        self._closing = self._refusing = False
         self._companions = Companions(self)
         # All that have been accepted and are not over, also those that have yet to connect.
         self._clients: set[SessionRuntime] = set()
@@ -259,12 +259,12 @@ class Server:
         while waiting stops nothing: others may wait for the same start.
 
         Raises:
-            ddpcore.DDPError: The bus or a plugin cannot work, the server is stopping, or runs on
-                another event loop; the text says what to do.
+            ddpcore.DDPError: The bus or a plugin cannot work, or the server runs on another event
+                loop; the text says what to do. `ddpcore.errors.Stopping`, if it is stopping.
         """
         abandoned = self._come_home()
-        if self._closing:
-            raise DDPError("The server is stopping: come back when it has started again.")
+        if self._closing or self._refusing:
+            raise Stopping("The server is stopping: come back when it has started again.")
         if self._starting is None:
             self._loop = asyncio.get_running_loop()
             self._starting = asyncio.create_task(self._start(abandoned))
@@ -324,7 +324,7 @@ class Server:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
         self._executor = self._crossbar = self._starting = self._stopping = None
-        self._closing = False
+        self._closing = self._refusing = False
         self.sessions.clear()
         self._clients.clear()
         self._transports.clear()
@@ -346,6 +346,14 @@ class Server:
 
     def _threads(self) -> Executor:
         return ThreadPoolExecutor(self.options.threads, "ddpcore")
+
+    def refuse(self) -> None:
+        """Take no new clients until it has been stopped, with which `stop` begins as well.
+
+        A port that is closed does not keep them all away: proxies keep connections open, and ask
+        by them for whoever is new.
+        """
+        self._refusing = True
 
     async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
         """Let running handlers finish, close all connections, and release everything. Idempotent.
@@ -377,9 +385,11 @@ class Server:
                 if not self._closing:  # else it has failed, and is being undone
                     self._starting.cancel()
                 await asyncio.wait([self._starting])  # and by then somebody may have tried anew
+            self.refuse()
             await self._release(patience, spread)
         finally:
             self._stopping = None
+            self._refusing = False
             if self._crossbar is None:  # else it was interrupted, and can be asked for again
                 self._starting = None
 
@@ -427,7 +437,9 @@ class Server:
         Raises:
             ddpcore.DDPError: The server has not been started, or is stopping.
         """
-        if self._crossbar is None or self._closing:
+        if self._closing or self._refusing:
+            raise Stopping("The server is stopping: come back when it has started again.")
+        if self._crossbar is None:
             raise DDPError("The server is not running: await server.start() first.")
         transport.high_water = self.options.high_water
         client = transport.receiver = SessionRuntime(self, transport)
