@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ddpcore.errors import DDPError
+from ddpcore.meteor.options import path_prefix
 from ddpcore_tornado import sockjs
 from ddpcore_tornado.command_line import DEFAULT_BIND, DRAIN
 from ddpcore_tornado.limits import Limits
@@ -66,6 +67,10 @@ def read_options(given: argparse.Namespace) -> Options:
         raise DDPError(f"--workers takes a number of processes from 1, not {workers}.")
     if not 0 <= given.drain < math.inf:
         raise DDPError(f"--drain takes a number of seconds from 0, not {given.drain:g}.")
+    meteor, root_url = getattr(given, "meteor", None), getattr(given, "root_url", None)
+    if root_url is not None and meteor is None:
+        raise DDPError("--root-url is for the pages of --meteor, and there are none.")
+    path_prefix(root_url)
     return Options(
         bind=[parse_binding(text) for text in given.bind or [DEFAULT_BIND]],
         bus=given.bus,
@@ -74,4 +79,6 @@ def read_options(given: argparse.Namespace) -> Options:
         keyfile=given.keyfile,
         workers=workers,
         drain=given.drain,
+        meteor=meteor,
+        root_url=root_url,
     )

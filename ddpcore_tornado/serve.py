@@ -20,12 +20,15 @@ from tornado.web import Application as TornadoApplication
 from tornado.web import RequestHandler
 
 import ddpcore
+from ddpcore import meteor
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
+from ddpcore.meteor.options import path_prefix, settings_of_environment
 from ddpcore.plugins import make_bus
 from ddpcore.server import Server
 from ddpcore_tornado.doorway import doorways
 from ddpcore_tornado.listening import Binding, bind, bindings_of
+from ddpcore_tornado.meteor import meteor_handlers
 from ddpcore_tornado.options import Options
 from ddpcore_tornado.owner import Owner
 from ddpcore_tornado.routes import handlers
@@ -182,7 +185,17 @@ def _tls(options: Options) -> ssl.SSLContext | None:
 
 
 def _routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
-    rules: list[Any] = list(handlers(server, origins=options.origins))
+    prefix = path_prefix(options.root_url)
+    rules: list[Any] = list(handlers(server, prefix=prefix, origins=options.origins))
+    if options.meteor is not None:
+        if site is not None:
+            raise DDPError(
+                "--meteor takes all paths, and the Django site would have none. Serve the bundle "
+                "with ddpcore_django.MeteorView in urls.py."
+            )
+        public = settings_of_environment().get("public", {})
+        how = meteor.Options(root_url=options.root_url, public_settings=public)
+        rules += meteor_handlers(options.meteor, server, options=how, catch_all=True)
     rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 
