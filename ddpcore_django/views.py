@@ -199,7 +199,7 @@ class MeteorView(View):
         except BundleError as problem:
             raise ImproperlyConfigured(str(problem)) from problem
         if isinstance(response.body, bytes):
-            return _plain(HttpResponse(response.body, response.status), response.headers)
+            return _plain(HttpResponse(response.body, status=response.status), response.headers)
         return _plain(FileResponse(response.body, status=response.status), response.headers)
 
 

@@ -91,7 +91,8 @@ class Autoupdate:
         # Of several apps, one that does not say which it is gets nothing, rather than a version
         # that has it reload for ever.
         found = certain or fitting
-        same = all(each.edition.documents() == found[0].edition.documents() for each in found)
+        # An app may be served at several addresses; its versions are the same.
+        same = all(each.edition.versions == found[0].edition.versions for each in found)
         return found[0] if found and same else None
 
 
@@ -134,11 +135,12 @@ class _Watch:
         self._timer = clock.call_at(clock.time() + INTERVAL, self._look)
 
     def _look(self) -> None:
+        self._timer = None
         self._server.spawn(self._refresh())
 
     async def _refresh(self) -> None:
         await self._loop.run_in_executor(None, self._app.refresh)
-        if self._told:
+        if self._told and self._timer is None:
             self._wait()
 
     def _noticed(self) -> None:

@@ -132,6 +132,16 @@ def build(
     return path
 
 
+def release(link: Path, programs: Mapping[str, Sequence[Made]], **options: Any) -> Path:
+    """Make a link lead to a new bundle, at one stroke as deployments do; its star.json."""
+    number = len(list(link.parent.glob("release-*")))
+    build(link.parent / f"release-{number}", programs, **options)
+    new = link.with_name("new")
+    new.symlink_to(f"release-{number}")
+    new.replace(link)
+    return link / "star.json"
+
+
 LONG = "/* a comment that makes it long enough */\n" * 50
 
 MODERN = [
