@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ddpcore_tornado.meteor import meteor_handlers
     from ddpcore_tornado.routes import handlers
 
-__all__ = ["handlers"]
+__all__ = ["handlers", "meteor_handlers"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from ddpcore_tornado.routes import handlers
 
         return handlers
+    if name == "meteor_handlers":
+        from ddpcore_tornado.meteor import meteor_handlers
+
+        return meteor_handlers
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -80,6 +80,21 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         help="when stopping, close clients one after the other over this time, so that they do not"
         f" all come back in one instant; 0: at once (default: {DRAIN:g})",
     )
+    if workers:
+        parser.add_argument(
+            "--meteor",
+            metavar="STAR.JSON",
+            help="serve the client of the Meteor app of this bundle, on all paths that are not"
+            " DDP's; METEOR_SETTINGS in the environment has its settings. A Django project names"
+            " its bundle in urls.py, with MeteorView (default: none)",
+        )
+        parser.add_argument(
+            "--root-url",
+            metavar="URL",
+            help="where the pages of --meteor are seen from outside, such as"
+            " https://www.example.com/app; DDP is then below the same path (default: where each"
+            " request says)",
+        )
     parser.add_argument(
         "--certfile",
         metavar="PEM",

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ddpcore.errors import DDPError
+from ddpcore.meteor.options import path_prefix
 from ddpcore_tornado import sockjs
 from ddpcore_tornado.command_line import DRAIN
 from ddpcore_tornado.limits import Limits
@@ -72,6 +73,10 @@ def read_options(given: argparse.Namespace) -> Options:
         raise DDPError(f"--drain takes a number of seconds from 0, not {given.drain:g}.")
     mode = None if given.bind_mode is None else _mode(given.bind_mode)
     monitor = given.monitor
+    meteor, root_url = getattr(given, "meteor", None), getattr(given, "root_url", None)
+    if root_url is not None and meteor is None:
+        raise DDPError("--root-url is for the pages of --meteor, and there are none.")
+    path_prefix(root_url)
     return Options(
         bind=[parse_binding(text, mode) for text in given.bind or ()],
         monitor=None if monitor is None else parse_binding(monitor, option="--monitor"),
@@ -83,6 +88,8 @@ def read_options(given: argparse.Namespace) -> Options:
         drain=given.drain,
         sockjs=sockjs.read_options(given.sockjs),
         given=given,
+        meteor=meteor,
+        root_url=root_url,
     )
 
 

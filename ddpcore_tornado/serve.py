@@ -19,14 +19,17 @@ from tornado.web import Application as TornadoApplication
 from tornado.web import RequestHandler
 
 import ddpcore
+from ddpcore import meteor
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
+from ddpcore.meteor.options import path_prefix, settings_of_environment
 from ddpcore.plugins import make_bus
 from ddpcore.server import Server
 from ddpcore_tornado.command_line import DEFAULT_BIND
 from ddpcore_tornado.doorway import doorways
 from ddpcore_tornado.health import Health, State, told
 from ddpcore_tornado.listening import Address, Shares, bind, bindings_of, parse_binding
+from ddpcore_tornado.meteor import meteor_handlers
 from ddpcore_tornado.monitor import Monitor, Page, health_pages
 from ddpcore_tornado.options import Options
 from ddpcore_tornado.owner import Owner
@@ -256,9 +259,21 @@ def _monitor(pages: Mapping[str, Callable[[], Page]], options: Options, handed: 
 
 
 def _routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
-    rules: list[Any] = list(handlers(server, origins=options.origins, sockjs=options.sockjs))
+    prefix = path_prefix(options.root_url)
+    rules: list[Any] = list(
+        handlers(server, prefix=prefix, origins=options.origins, sockjs=options.sockjs)
+    )
     for more in server.plugins.hook.ddpcore_routes(server=server, options=options):
         rules += more
+    if options.meteor is not None:
+        if site is not None:
+            raise DDPError(
+                "--meteor takes all paths, and the Django site would have none. Serve the bundle "
+                "with ddpcore_django.MeteorView in urls.py."
+            )
+        public = settings_of_environment().get("public", {})
+        how = meteor.Options(root_url=options.root_url, public_settings=public)
+        rules += meteor_handlers(options.meteor, server, options=how, catch_all=True)
     rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 

@@ -7,7 +7,8 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
 from ddpcore.errors import DDPError, Stopping
 from ddpcore.live.crossbar import Crossbar
+from ddpcore.meteor import autoupdate
 from ddpcore.plugins import plugin_manager
 from ddpcore.server.admission import Admission
 from ddpcore.server.companions import Companions
@@ -89,6 +91,8 @@ class Server:
         plugins: Plugins for this server alone, beside the installed ones.
 
     Attributes:
+        publications: The publications that were defined, by name.
+        offered: These, and those that every server has.
         traffic: What was sent to its clients, in numbers.
         wants_cookies: Whether transports are to bring cookies; False: nobody looks at them.
     """
@@ -127,6 +131,9 @@ class Server:
         )
         self.methods: dict[str, Handler] = {}
         self.publications: dict[str, Handler] = {}
+        # What every page of Meteor subscribes to; a publication of that name goes before it.
+        own = Handler(autoupdate.NAME, autoupdate.publish_versions)
+        self.offered: Mapping[str, Handler] = ChainMap(self.publications, {own.name: own})
         self.universal: list[Handler] = []
         self._strategies: dict[str, PublicationStrategy] = {}
         self.bus: Bus = bus or MemoryBus()
