@@ -55,6 +55,7 @@ class Options:
     connect_timeout: float
     grace_period: float
     grace_queue: int
+    max_absent: int
     max_queue: int
     max_queue_size: int
     max_subscriptions: int
@@ -79,6 +80,8 @@ class Server:
         grace_queue: Frames kept for such a client, both of those sent last, which may be lost, and
             of those it was not there for (Meteor's 100). One more ends the session. Changes of
             documents do not count: of each document just the latest is kept.
+        max_absent: Sessions that may wait for their clients (10,000). One more ends the one that
+            has waited longest; its client gets a new session.
         max_queue: Messages of one client that may wait for their turn (100); beyond, its socket
             is not read, so a flood stays with who makes it.
         max_queue_size: Bytes that these may have together (65,536), or one that is larger.
@@ -117,6 +120,7 @@ class Server:
         connect_timeout: float = 45.0,
         grace_period: float = 15.0,
         grace_queue: int = 100,
+        max_absent: int = 10_000,
         max_queue: int = 100,
         max_queue_size: int = MAX_QUEUE_SIZE,
         max_subscriptions: int = 1_000,
@@ -137,6 +141,7 @@ class Server:
             connect_timeout,
             grace_period,
             grace_queue,
+            max_absent,
             max_queue,
             max_queue_size,
             max_subscriptions,
@@ -169,6 +174,8 @@ class Server:
         self._stopping = False
         # All that have been accepted and are not over, also those that have yet to connect.
         self._clients: set[SessionRuntime] = set()
+        # Of these, those whose clients are gone, in the order in which they went.
+        self._absent: dict[SessionRuntime, None] = {}
         self._transports: WeakSet[Transport] = WeakSet()
         self._handlers: set[asyncio.Future[Any]] = set()
         self._callbacks: set[asyncio.Future[Any]] = set()
@@ -442,8 +449,19 @@ class Server:
     def session_closed(self, session: SessionRuntime) -> None:
         """A session is over; it may never have connected."""
         self._clients.discard(session)
+        self._absent.pop(session, None)
         if self.sessions.pop(session.machine.id, None) is not None:
             self._tell("ddpcore_session_closed", connection=session.connection)
+
+    def session_waits(self, session: SessionRuntime) -> None:
+        """The client of a session is gone, and may come back. Idempotent."""
+        self._absent[session] = None
+        if len(self._absent) > self.options.max_absent:
+            next(iter(self._absent)).machine.expire()
+
+    def session_resumed(self, session: SessionRuntime) -> None:
+        """Its client is back."""
+        self._absent.pop(session, None)
 
     def user_changed(self, session: SessionRuntime, user_id: str | None) -> None:
         """A session belongs to another user now."""
