@@ -159,7 +159,12 @@ class RawWebSocket(RequestHandler):
             connection.places = _places(stream, place)
             stream.close()
             connection.early, connection.socket = early, taken
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
+            try:
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
+            except BaseException:
+                for each in connection.places:
+                    each.leave()
+                raise
         else:
             connection.places = _places(stream, place)
             StreamTransport(stream, connection, read)

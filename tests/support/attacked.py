@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import resource
 import ssl
 import sys
@@ -44,10 +45,10 @@ class Victim:
         self.other: Client
 
     @property
-    def rss(self) -> int:
-        """Bytes of memory that it takes."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize()
+    def most(self) -> int:
+        """Bytes of memory that it has taken at most, until now (its RSS)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
 
     async def dial(self, tls: ssl.SSLContext | None = None):
         host, port = self.address.split(":")
@@ -73,7 +74,7 @@ class Victim:
 
 
 @asynccontextmanager
-async def attacked(most: int = 40 * MB, limits: dict[str, Any] | None = None, **options: Any):
+async def attacked(most: int = 10 * MB, limits: dict[str, Any] | None = None, **options: Any):
     """A victim; afterwards it must have served another client all along, in so much more memory.
 
     Args:
@@ -91,10 +92,10 @@ async def attacked(most: int = 40 * MB, limits: dict[str, Any] | None = None, **
         async with connect(address) as victim.other:
             await victim.other.call("login")
             await victim.serves_others()
-            before = victim.rss
+            before = victim.most
             yield victim
             await victim.serves_others()
-            grown = victim.rss - before
+            grown = victim.most - before
             assert grown < most, f"It took {grown / MB:.1f} MB"
     finally:
         if process.returncode is None:
