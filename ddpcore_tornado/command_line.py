@@ -69,6 +69,14 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         help="in which the headers of a request must have come; also how long a connection may"
         " lie idle between two requests (default: 20)",
     )
+    parser.add_argument(
+        "--sockjs",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of SockJS, such as heartbeat_delay=20 (seconds; default: 45) or"
+        " websocket=no (default: yes); may be given several times",
+    )
     if workers:
         parser.add_argument(
             "--workers",

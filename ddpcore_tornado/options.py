@@ -37,6 +37,7 @@ class Options:
         sockjs: How SockJS is spoken.
         meteor: The ``star.json`` of a Meteor bundle to serve.
         root_url: Where its pages are seen from outside; None: where each request says.
+        given: All that was given on the command line, for plugins that have added to it.
     """
 
     bind: Sequence[Binding] = (Binding("127.0.0.1", 8000),)
@@ -54,6 +55,7 @@ class Options:
     sockjs: sockjs.Options = field(default_factory=sockjs.Options)
     meteor: str | None = None
     root_url: str | None = None
+    given: argparse.Namespace | None = None
 
 
 def read_options(given: argparse.Namespace) -> Options:
@@ -85,6 +87,8 @@ def read_options(given: argparse.Namespace) -> Options:
             connections_per_address=given.max_connections_per_address,
             header_timeout=given.header_timeout,
         ),
+        sockjs=sockjs.read_options(given.sockjs),
+        given=given,
     )
 
 

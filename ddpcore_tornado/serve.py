@@ -193,7 +193,11 @@ def _tls(options: Options) -> ssl.SSLContext | None:
 
 
 def _routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
-    rules: list[Any] = list(handlers(server, origins=options.origins, limits=options.limits))
+    rules: list[Any] = list(
+        handlers(server, origins=options.origins, sockjs=options.sockjs, limits=options.limits)
+    )
+    for more in server.plugins.hook.ddpcore_routes(server=server, options=options):
+        rules += more
     rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 

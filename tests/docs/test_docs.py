@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")]
 EXAMPLE = ROOT / "examples" / "bookstore"
-LINKED = [*PAGES, EXAMPLE / "README.md"]
+LINKED = [*PAGES, *(ROOT / "examples").glob("*/README.md")]
 
 
 def name(page: Path) -> str:
