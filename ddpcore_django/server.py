@@ -93,9 +93,9 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
 
     Args:
         registry: The collections, publications and endpoints.
-        options: Passed to `ddpcore.Server`.
+        options: Passed to `ddpcore.Server`, before what `DDPCORE["SERVER"]` says.
     """
-    server = DjangoServer(**options)
+    server = DjangoServer(**{**conf().server, **options})
     autoupdate(server).sources.append(apps_in_urls)
     for name, function in registry.methods.items():
         server.method(name)(_method(function))

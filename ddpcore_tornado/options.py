@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ddpcore.errors import DDPError
 from ddpcore.meteor.options import path_prefix
@@ -77,15 +78,25 @@ def read_options(given: argparse.Namespace) -> Options:
     if root_url is not None and meteor is None:
         raise DDPError("--root-url is for the pages of --meteor, and there are none.")
     path_prefix(root_url)
+    if given.forwarded_count is not None and given.forwarded_count < 0:
+        raise DDPError(
+            f"--forwarded-count takes a number of proxies from 0, not {given.forwarded_count}."
+        )
     return Options(
         bind=[parse_binding(text, mode) for text in given.bind or ()],
         monitor=None if monitor is None else parse_binding(monitor, option="--monitor"),
         bus=given.bus,
         origins=given.origin,
+        forwarded_count=given.forwarded_count,
         certfile=given.certfile,
         keyfile=given.keyfile,
         workers=workers,
         drain=given.drain,
+        limits=_limits(
+            connections=given.max_connections,
+            connections_per_address=given.max_connections_per_address,
+            header_timeout=given.header_timeout,
+        ),
         sockjs=sockjs.read_options(given.sockjs),
         given=given,
         meteor=meteor,
@@ -97,3 +108,7 @@ def _mode(text: str) -> int:
     if not re.fullmatch("[0-7]{3,4}", text) or int(text, 8) > 0o777:
         raise DDPError(f"--bind-mode takes an octal number such as 660, not {text!r}.")
     return int(text, 8)
+
+
+def _limits(**given: Any) -> Limits:
+    return Limits(**{name: limit for name, limit in given.items() if limit is not None})

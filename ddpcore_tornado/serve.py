@@ -11,9 +11,9 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.routing import AnyMatches, Rule
 from tornado.web import Application as TornadoApplication
 from tornado.web import RequestHandler
@@ -27,7 +27,9 @@ from ddpcore.plugins import make_bus
 from ddpcore.server import Server
 from ddpcore_tornado.command_line import DEFAULT_BIND
 from ddpcore_tornado.doorway import doorways
+from ddpcore_tornado.files import within_files
 from ddpcore_tornado.health import Health, State, told
+from ddpcore_tornado.http import LimitedHTTPServer
 from ddpcore_tornado.listening import Address, Shares, bind, bindings_of, parse_binding
 from ddpcore_tornado.meteor import meteor_handlers
 from ddpcore_tornado.monitor import Monitor, Page, health_pages
@@ -99,6 +101,8 @@ async def _serve(
     handed: Handed,
 ) -> None:
     server = application.server
+    if options.forwarded_count is not None:
+        server.options = replace(server.options, forwarded_count=options.forwarded_count)
     url = _bus_url(application, options)
     certificate = _certificate(options)
     threads = ThreadPoolExecutor(options.site_threads, "ddpcore-http")
@@ -106,8 +110,15 @@ async def _serve(
     if application.wsgi is not None:
         site = Site(application.wsgi, threads, multiprocess=worker is not None)
     routes = _routes(server, options, site)
-    owner = None if worker is None else Owner(worker, routes)
-    http = HTTPServer(owner or routes, ssl_options=certificate and certificate.context)
+    owner = None
+    if worker is not None:
+        owner = Owner(worker, routes, server.options.max_message_size, options.limits.body_timeout)
+    http = LimitedHTTPServer(
+        owner or routes,
+        limits=within_files(options.limits),
+        forwarded_count=server.options.forwarded_count,
+        ssl_options=certificate and certificate.context,
+    )
     if certificate is not None:
         certificate.changed = lambda context: setattr(http, "ssl_options", context)
     server.bus = make_bus(server.plugins, url)
@@ -147,7 +158,7 @@ async def _serve(
 
 
 async def _drain(
-    server: Server, http: HTTPServer, site: Site | None, owner: Owner | None, spread: float
+    server: Server, http: LimitedHTTPServer, site: Site | None, owner: Owner | None, spread: float
 ) -> None:
     if site is not None:
         await site.finish()
@@ -261,7 +272,13 @@ def _monitor(pages: Mapping[str, Callable[[], Page]], options: Options, handed: 
 def _routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
     prefix = path_prefix(options.root_url)
     rules: list[Any] = list(
-        handlers(server, prefix=prefix, origins=options.origins, sockjs=options.sockjs)
+        handlers(
+            server,
+            prefix=prefix,
+            origins=options.origins,
+            sockjs=options.sockjs,
+            limits=options.limits,
+        )
     )
     for more in server.plugins.hook.ddpcore_routes(server=server, options=options):
         rules += more

@@ -11,6 +11,7 @@ from tornado.http1connection import HTTP1Connection
 
 from ddpcore.errors import DDPError, Stopping
 from ddpcore.transport import visible_headers
+from ddpcore_tornado.crowd import RETRY_AFTER, TooMany
 from ddpcore_tornado.peer import peer
 from ddpcore_tornado.sockjs.base import Endpoint, SockJSHandler
 from ddpcore_tornado.sockjs.caller import ancestors
@@ -61,6 +62,10 @@ class _Receiving(SockJSHandler):
                     visible_headers(self.request.headers.items()),
                     secure=self.request.protocol == "https",
                 )
+            except TooMany as refusal:
+                self.set_header("Retry-After", RETRY_AFTER)
+                self.refuse(refusal.status, refusal.text)
+                return
             except DDPError as problem:
                 if isinstance(problem, Stopping):  # a proxy is to ask elsewhere, and not so again
                     self.set_header("Connection", "close")
