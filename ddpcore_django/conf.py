@@ -34,6 +34,8 @@ class Conf:
             does; see `ddpcore_django.triggers`).
         poll_interval: Seconds between two runs of a query that is asked as a whole when something
             changes: the least, so that many changes cost few runs.
+        site: What answers at paths that are not DDP's: the project's ``"wsgi"`` or ``"asgi"``
+            application, or None: nothing.
     """
 
     bus: str = "auto"
@@ -42,6 +44,7 @@ class Conf:
     watch: tuple[str, ...] = ()
     capture: Literal["signals", "triggers"] = "signals"
     poll_interval: float = 0.05
+    site: Literal["wsgi", "asgi"] | None = "wsgi"
 
     def captures(self, vendor: str) -> Literal["notify", "memory"]:
         """How a write to a database of this vendor is announced."""
@@ -77,6 +80,10 @@ def conf() -> Conf:
     if found.capture not in ("signals", "triggers"):
         raise ImproperlyConfigured(
             f'DDPCORE["CAPTURE"] is "signals" or "triggers", not {found.capture!r}.'
+        )
+    if found.site not in ("wsgi", "asgi", None):
+        raise ImproperlyConfigured(
+            f'DDPCORE["SITE"] is "wsgi", "asgi" or None, not {found.site!r}.'
         )
     return found
 

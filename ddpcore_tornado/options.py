@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ddpcore.errors import DDPError
 from ddpcore_tornado import sockjs
-from ddpcore_tornado.command_line import DEFAULT_BIND, DRAIN
+from ddpcore_tornado.command_line import DEFAULT_BIND, DRAIN, MAX_UPLOAD, SITE_THREADS
 from ddpcore_tornado.limits import Limits
 from ddpcore_tornado.listening import Binding, parse_binding
 
@@ -49,8 +49,8 @@ class Options:
     workers: int = 1
     drain: float = DRAIN
     limits: Limits = field(default_factory=Limits)
-    site_threads: int = 4
-    max_upload: int = 100 * 1024 * 1024
+    site_threads: int = SITE_THREADS
+    max_upload: int = MAX_UPLOAD
     sockjs: sockjs.Options = field(default_factory=sockjs.Options)
     meteor: str | None = None
     root_url: str | None = None
@@ -68,6 +68,10 @@ def read_options(given: argparse.Namespace) -> Options:
         raise DDPError(f"--workers takes a number of processes from 1, not {workers}.")
     if not 0 <= given.drain < math.inf:
         raise DDPError(f"--drain takes a number of seconds from 0, not {given.drain:g}.")
+    if given.site_threads < 1:
+        raise DDPError(f"--site-threads takes a number from 1, not {given.site_threads}.")
+    if given.max_upload < 0:
+        raise DDPError(f"--max-upload takes a number of bytes from 0, not {given.max_upload}.")
     return Options(
         bind=[parse_binding(text) for text in given.bind or [DEFAULT_BIND]],
         bus=given.bus,
@@ -78,4 +82,6 @@ def read_options(given: argparse.Namespace) -> Options:
         drain=given.drain,
         sockjs=sockjs.read_options(given.sockjs),
         given=given,
+        site_threads=given.site_threads,
+        max_upload=given.max_upload,
     )

@@ -11,7 +11,6 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -29,7 +28,7 @@ from ddpcore_tornado.listening import Binding, bind, bindings_of
 from ddpcore_tornado.options import Options
 from ddpcore_tornado.owner import Owner
 from ddpcore_tornado.routes import handlers
-from ddpcore_tornado.site import Site
+from ddpcore_tornado.site import Site, make_site
 from ddpcore_tornado.worker import Worker
 
 __all__ = ["run", "serve"]
@@ -62,15 +61,13 @@ async def serve(application: Application, options: Options, worker: Worker | Non
         worker: This process, if it is one of several.
 
     Raises:
-        ddpcore.DDPError: An address, the certificate or the bus cannot be used.
+        ddpcore.DDPError: An address, the certificate or the bus cannot be used, or the site does
+            not start.
     """
     server = application.server
     url = _bus_url(application, options)
     tls = _tls(options)
-    threads = ThreadPoolExecutor(options.site_threads, "ddpcore-http")
-    site = None
-    if application.wsgi is not None:
-        site = Site(application.wsgi, threads, multiprocess=worker is not None)
+    site = make_site(application, options, multiprocess=worker is not None)
     routes = _routes(server, options, site)
     owner = None if worker is None else Owner(worker, routes)
     http = HTTPServer(owner or routes, ssl_options=tls)
@@ -83,6 +80,8 @@ async def serve(application: Application, options: Options, worker: Worker | Non
         )
     await server.start()
     try:
+        if site is not None:
+            await site.start()
         if owner is not None:
             owner.listen()
         sockets = doorways(bind(options.bind) if worker is None else worker.sockets)
@@ -109,7 +108,8 @@ async def serve(application: Application, options: Options, worker: Worker | Non
             await owner.stop()
         await http.close_all_connections()
         await server.stop()
-        threads.shutdown(wait=True, cancel_futures=True)
+        if site is not None:
+            await site.stop()
 
 
 def _calm_collector() -> None:

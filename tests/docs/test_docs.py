@@ -367,7 +367,7 @@ def test_every_option_of_the_command_line_is_documented(
     )
     assert general == options()
     assert of_serve == options("serve") - options()
-    assert of_serve - {"--settings", "--workers"} == options("demo") - options()
+    assert of_serve - {"--settings", "--workers", "--wsgi", "--asgi"} == options("demo") - options()
 
 
 def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
