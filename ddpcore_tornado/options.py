@@ -80,8 +80,8 @@ def read_options(given: argparse.Namespace) -> Options:
         keyfile=given.keyfile,
         workers=workers,
         drain=given.drain,
-        sockjs=sockjs.read_options(given.sockjs),
-        given=given,
         site_threads=given.site_threads,
         max_upload=given.max_upload,
+        sockjs=sockjs.read_options(given.sockjs),
+        given=given,
     )
