@@ -15,8 +15,8 @@ from ddpcore.errors import DDPError
 from ddpcore_django.checks import before_serving
 from ddpcore_django.conf import conf
 from ddpcore_django.server import make_server, postgres_dsn
+from ddpcore_django.site import asgi_site, wsgi_site
 from ddpcore_django.views import apps_in_urls
-from ddpcore_django.wsgi import site
 
 __all__ = ["from_project", "from_settings", "set_up"]
 
@@ -85,13 +85,15 @@ def from_project(name: str | None = None) -> Application:
     if obstacles := before_serving():
         raise DDPError("\n".join(str(each) for each in obstacles))
     dsn = postgres_dsn()
-    chosen = conf().bus
-    wsgi = site()
+    chosen, kind = conf().bus, conf().site
+    wsgi = wsgi_site() if kind == "wsgi" else None
+    asgi = asgi_site() if kind == "asgi" else None
     _enable_loggers()  # making the site has set Django up once more
     _load_meteor_apps()
     return Application(
         server=make_server(),
         wsgi=wsgi,
+        asgi=asgi,
         bus=chosen if chosen != "auto" else "postgres:" if dsn else "memory:",
         postgres=dsn,
         name=name or settings.SETTINGS_MODULE or "the Django project",

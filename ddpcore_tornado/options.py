@@ -12,7 +12,7 @@ from typing import Any
 from ddpcore.errors import DDPError
 from ddpcore.meteor.options import path_prefix
 from ddpcore_tornado import sockjs
-from ddpcore_tornado.command_line import DRAIN
+from ddpcore_tornado.command_line import DRAIN, MAX_UPLOAD, SITE_THREADS
 from ddpcore_tornado.limits import Limits
 from ddpcore_tornado.listening import Address, parse_binding
 
@@ -53,8 +53,8 @@ class Options:
     workers: int = 1
     drain: float = DRAIN
     limits: Limits = field(default_factory=Limits)
-    site_threads: int = 4
-    max_upload: int = 100 * 1024 * 1024
+    site_threads: int = SITE_THREADS
+    max_upload: int = MAX_UPLOAD
     sockjs: sockjs.Options = field(default_factory=sockjs.Options)
     meteor: str | None = None
     root_url: str | None = None
@@ -82,6 +82,10 @@ def read_options(given: argparse.Namespace) -> Options:
         raise DDPError(
             f"--forwarded-count takes a number of proxies from 0, not {given.forwarded_count}."
         )
+    if given.site_threads < 1:
+        raise DDPError(f"--site-threads takes a number from 1, not {given.site_threads}.")
+    if given.max_upload < 0:
+        raise DDPError(f"--max-upload takes a number of bytes from 0, not {given.max_upload}.")
     return Options(
         bind=[parse_binding(text, mode) for text in given.bind or ()],
         monitor=None if monitor is None else parse_binding(monitor, option="--monitor"),
@@ -97,6 +101,8 @@ def read_options(given: argparse.Namespace) -> Options:
             connections_per_address=given.max_connections_per_address,
             header_timeout=given.header_timeout,
         ),
+        site_threads=given.site_threads,
+        max_upload=given.max_upload,
         sockjs=sockjs.read_options(given.sockjs),
         given=given,
         meteor=meteor,

@@ -10,7 +10,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -36,7 +35,7 @@ from ddpcore_tornado.monitor import Monitor, Page, health_pages
 from ddpcore_tornado.options import Options
 from ddpcore_tornado.owner import Owner
 from ddpcore_tornado.routes import handlers
-from ddpcore_tornado.site import Site
+from ddpcore_tornado.site import Site, make_site
 from ddpcore_tornado.systemd import Handed, Supervisor, handed_over
 from ddpcore_tornado.tls import Certificate
 from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles
@@ -78,7 +77,8 @@ async def serve(
         handed: What it was handed over by whoever started it, if it is not.
 
     Raises:
-        ddpcore.DDPError: An address, the certificate or the bus cannot be used.
+        ddpcore.DDPError: An address, the certificate or the bus cannot be used, or the site does
+            not start.
     """
     handed = handed or Handed()
     health = Health(lambda: application.server.bus.connected)
@@ -105,10 +105,7 @@ async def _serve(
         server.options = replace(server.options, forwarded_count=options.forwarded_count)
     url = _bus_url(application, options)
     certificate = _certificate(options)
-    threads = ThreadPoolExecutor(options.site_threads, "ddpcore-http")
-    site = None
-    if application.wsgi is not None:
-        site = Site(application.wsgi, threads, multiprocess=worker is not None)
+    site = make_site(application, options, multiprocess=worker is not None)
     routes = _routes(server, options, site)
     owner = None
     if worker is not None:
@@ -131,6 +128,8 @@ async def _serve(
     await server.start()
     files = UnixFiles(())
     try:
+        if site is not None:
+            await site.start()
         if owner is not None:
             owner.listen()
         if worker is None:
@@ -154,7 +153,6 @@ async def _serve(
         server.refuse()
         files.remove()
         await _drain(server, http, site, owner, options.drain)
-        threads.shutdown(wait=True, cancel_futures=True)
 
 
 async def _drain(
@@ -171,6 +169,8 @@ async def _drain(
         await owner.stop()
     await http.close_all_connections()
     await server.stop()
+    if site is not None:
+        await site.stop()
 
 
 def _calm_collector() -> None:

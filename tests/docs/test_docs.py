@@ -387,7 +387,7 @@ def test_every_option_of_the_command_line_is_documented(
     )
     assert general == options()
     assert of_serve == options("serve") - options()
-    not_of_demo = {"--settings", "--workers", "--meteor", "--root-url"}
+    not_of_demo = {"--settings", "--workers", "--meteor", "--root-url", "--wsgi", "--asgi"}
     assert of_serve - not_of_demo == options("demo") - options()
 
 
