@@ -75,7 +75,7 @@ async def serve(application: Application, options: Options, worker: Worker | Non
     if application.wsgi is not None:
         site = Site(application.wsgi, threads, multiprocess=worker is not None)
     routes = _routes(server, options, site)
-    owner = None if worker is None else Owner(worker, routes)
+    owner = None if worker is None else Owner(worker, routes, path_prefix(options.root_url))
     http = HTTPServer(owner or routes, ssl_options=tls)
     server.bus = make_bus(server.plugins, url)
     if worker is not None and not server.bus.crosses_processes:
