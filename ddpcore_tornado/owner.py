@@ -43,7 +43,7 @@ __all__ = ["Owner", "owner_of"]
 
 logger = logging.getLogger(__name__)
 
-_SESSION = re.compile(r"(?:/.*)?/sockjs/[^/.]+/([^/.]+)/(?!websocket/?$)[^/.]+/?")
+_SESSION = re.compile(r"/sockjs/[^/.]+/([^/.]+)/(?!websocket/?$)[^/.]+/?")
 
 # Who asks in truth: protocol and address. Believed where only workers can connect.
 _PEER = "X-Ddpcore-Peer"
@@ -58,17 +58,20 @@ _HOP = (
 _UNLIMITED = HTTP1ConnectionParameters(no_keep_alive=True, max_body_size=2**62)
 
 
-def owner_of(path: str, count: int) -> int | None:
+def owner_of(path: str, count: int, prefix: str = "") -> int | None:
     """The number of the worker, from 1 to `count`, that owns the session a request is for.
 
     Args:
         path: The path of the URL, as it was sent.
         count: How many workers there are.
+        prefix: What comes before ``/sockjs``.
 
     Returns:
         None if it is for no session, or for a WebSocket, which any worker serves.
     """
-    found = _SESSION.fullmatch(path)
+    if not path.startswith(prefix):
+        return None
+    found = _SESSION.fullmatch(path, len(prefix))
     return None if found is None else zlib.crc32(unquote_to_bytes(found[1])) % count + 1
 
 
@@ -80,12 +83,21 @@ class Owner(Router):
         routes: What serves here.
         max_body: Bytes that a request may have that is passed on.
         body_timeout: Seconds in which they must have come.
+        prefix: What comes before ``/sockjs``.
     """
 
-    def __init__(self, worker: Worker, routes: Router, max_body: int, body_timeout: float) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        routes: Router,
+        max_body: int,
+        body_timeout: float,
+        prefix: str = "",
+    ) -> None:
         self.max_body = max_body
         self.body_timeout = body_timeout
         self._worker = worker
+        self._prefix = prefix
         self._routes = routes
         self._inside = HTTPServer(_Inside(routes))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,7 +125,7 @@ class Owner(Router):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
         """Decide who answers; Tornado calls this."""
-        owner = owner_of(request.path, self._worker.count)
+        owner = owner_of(request.path, self._worker.count, self._prefix)
         if owner in (None, self._worker.number):
             return self._routes.find_handler(request, **kwargs)
         return _Request(self, owner, request)

@@ -109,7 +109,13 @@ async def _serve(
     routes = _routes(server, options, site)
     owner = None
     if worker is not None:
-        owner = Owner(worker, routes, server.options.max_message_size, options.limits.body_timeout)
+        owner = Owner(
+            worker,
+            routes,
+            server.options.max_message_size,
+            options.limits.body_timeout,
+            path_prefix(options.root_url),
+        )
     http = LimitedHTTPServer(
         owner or routes,
         limits=within_files(options.limits),

@@ -7,17 +7,15 @@ import os
 import signal
 import socket
 import stat
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import websockets
 from deploying import client, get
-from tornado.httpserver import HTTPServer
+from site_client import wsgi
 from workers import ended
 
 from ddpcore import DDPError
 from ddpcore_tornado.listening import Binding, bind, parse_binding
-from ddpcore_tornado.site import Site
 from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles
 
 WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
@@ -166,9 +164,6 @@ def site(environ, start_response):
 
 
 async def test_a_site_sees_no_address(path):
-    with ThreadPoolExecutor(1) as threads:
-        http = HTTPServer(Site(site, threads))
-        http.add_sockets(bind([UnixAddress(str(path))]))
+    async with wsgi(site, path=str(path)):
         _, _, body = await get(f"unix:{path}", "/", Host="example.org")
-        http.stop()
     assert json.loads(body) == ["", "example.org", "80", "http"]

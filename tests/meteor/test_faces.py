@@ -346,6 +346,19 @@ def test_a_django_site_serves_its_own(star):
     assert "ddpcore_django.MeteorView in urls.py" in done.stderr
 
 
+def test_every_option_of_the_view_is_documented_with_its_default(star):
+    page = (ROOT / "docs" / "meteor.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? *\|", page, re.MULTILINE)
+    code = (
+        "import django; django.setup(); from ddpcore_django import MeteorView\n"
+        "for name in MeteorView.__annotations__: print(name, repr(getattr(MeteorView, name)))"
+    )
+    done = django(star, "-c", code)
+    found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    found.pop("app")
+    assert dict(rows) | {"json_path": "None"} == found
+
+
 @pytest.mark.parametrize("wrong", ["MeteorView.as_view()", 'MeteorView.as_view(json_path="x", root_url="y")'])  # fmt: skip
 def test_views_that_cannot_be(star, wrong):
     code = f"import django; django.setup(); from ddpcore_django import MeteorView; {wrong}"

@@ -59,6 +59,11 @@ def test_what_belongs_to_nobody(path):
     assert owner_of(path, 4) is None
 
 
+def test_sessions_below_a_prefix():
+    assert owner_of("/app/sockjs/000/abc/xhr", 4, "/app") == owner_of("/sockjs/000/abc/xhr", 4)
+    assert owner_of("/sockjs/000/abc/xhr", 4, "/app") is None
+
+
 # --- handing over ------------------------------------------------------------------------------
 
 
