@@ -98,7 +98,7 @@ async def main() -> None:
     async with board.server:
         for branch, by in (("main", "Ada"), ("fix/typo", "Grace"), ("feature/dark-mode", "Alan")):
             await board.start(branch, by)
-        http = app.listen(options.port, "127.0.0.1")
+        http = ddpcore_tornado.listen(app, options.port, "127.0.0.1")
         print(f"The build board: http://127.0.0.1:{options.port}/  Ctrl-C stops.", flush=True)
         await stop.wait()
         http.stop()  # no new clients; then the server closes those that are there
