@@ -48,7 +48,10 @@ class BuiltIn:
         from ddpcore.application import load
 
         target: str | None = getattr(options, "app", None)
-        return None if target is None else load(target)
+        if target is None:
+            return None
+        wsgi, asgi = (getattr(options, kind, None) for kind in ("wsgi", "asgi"))
+        return load(target, wsgi=wsgi, asgi=asgi)
 
 
 class MemoryBusPlugin:

@@ -58,17 +58,20 @@ _HOP = (
 _UNLIMITED = HTTP1ConnectionParameters(no_keep_alive=True, max_body_size=2**62)
 
 
-def owner_of(path: str, count: int) -> int | None:
+def owner_of(path: str, count: int, prefix: str = "") -> int | None:
     """The number of the worker, from 1 to `count`, that owns the session a request is for.
 
     Args:
         path: The path of the URL, as it was sent.
         count: How many workers there are.
+        prefix: What comes before ``/sockjs``.
 
     Returns:
         None if it is for no session, or for a WebSocket, which any worker serves.
     """
-    found = _SESSION.fullmatch(path)
+    if not path.startswith(prefix):
+        return None
+    found = _SESSION.fullmatch(path, len(prefix))
     return None if found is None else zlib.crc32(unquote_to_bytes(found[1])) % count + 1
 
 
@@ -78,10 +81,23 @@ class Owner(Router):
     Args:
         worker: This process.
         routes: What serves here.
+        max_body: Bytes that a request may have that is passed on.
+        body_timeout: Seconds in which they must have come.
+        prefix: What comes before ``/sockjs``.
     """
 
-    def __init__(self, worker: Worker, routes: Router) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        routes: Router,
+        max_body: int,
+        body_timeout: float,
+        prefix: str = "",
+    ) -> None:
+        self.max_body = max_body
+        self.body_timeout = body_timeout
         self._worker = worker
+        self._prefix = prefix
         self._routes = routes
         self._inside = HTTPServer(_Inside(routes))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,7 +125,7 @@ class Owner(Router):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
         """Decide who answers; Tornado calls this."""
-        owner = owner_of(request.path, self._worker.count)
+        owner = owner_of(request.path, self._worker.count, self._prefix)
         if owner in (None, self._worker.number):
             return self._routes.find_handler(request, **kwargs)
         return _Request(self, owner, request)
@@ -132,9 +148,17 @@ class _Request(HTTPMessageDelegate):
         self._number = number
         self._request = request
         self._body: list[bytes] = []
+        self._size = 0
+        self._client = cast(HTTP1Connection, request.connection)
+        self._client.set_body_timeout(owner.body_timeout)
 
     def data_received(self, chunk: bytes) -> None:
-        self._body.append(chunk)
+        self._size += len(chunk)
+        if self._size <= self._owner.max_body:
+            self._body.append(chunk)
+        else:  # this is the last that we hear of it
+            self._body.clear()
+            _refuse(self._client, 413, "Content Too Large", b"The body is too long.\n")
 
     def finish(self) -> None:
         self._request.body = b"".join(self._body)
@@ -160,7 +184,9 @@ async def _relay(path: Path, request: HTTPServerRequest) -> None:
         await inside.read_response(response)
     except StreamClosedError:
         if not response.begun:
-            _unavailable(client)
+            # The owner is being started again, or has just died. SockJS clients then try a new
+            # session.
+            _refuse(client, 503, "Service Unavailable", b"The session is not available.\n")
     finally:
         stream.close()
         if response.begun and not response.complete:
@@ -180,15 +206,13 @@ def _passed_on(request: HTTPServerRequest) -> HTTPHeaders:
     return headers
 
 
-def _unavailable(client: HTTP1Connection) -> None:
-    # The owner is being started again, or has just died. SockJS clients then try a new session.
+def _refuse(client: HTTP1Connection, status: int, reason: str, text: bytes) -> None:
     if client.stream.closed():
         return
-    text = b"The session is not available.\n"
     headers = HTTPHeaders(
         {"Content-Type": "text/plain; charset=UTF-8", "Content-Length": str(len(text))}
     )
-    client.write_headers(ResponseStartLine("HTTP/1.1", 503, "Service Unavailable"), headers, text)
+    client.write_headers(ResponseStartLine("HTTP/1.1", status, reason), headers, text)
     client.finish()
 
 

@@ -15,16 +15,20 @@ import logging
 import os
 import socket
 from http import HTTPStatus
+from typing import Any
 
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler
 
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.server import Server
 from ddpcore.transport import Cookies, visible_headers
+from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.connection import Connection
+from ddpcore_tornado.crowd import RETRY_AFTER, Place, TooMany
 from ddpcore_tornado.framing import RAW, SOCKJS, Framing
 from ddpcore_tornado.origin import Origins, is_readable
+from ddpcore_tornado.peer import peer
 from ddpcore_tornado.stream import StreamTransport
 
 __all__ = ["RawWebSocket", "SockJSWebSocket"]
@@ -47,11 +51,23 @@ class RawWebSocket(RequestHandler):
 
     framing: Framing = RAW
 
-    def initialize(self, server: Server, origins: Origins, max_message_size: int) -> None:
+    def initialize(self, server: Server, origins: Origins, clients: Clients) -> None:
         """Take what `handlers()` was given."""
         self._server = server
         self._origins = origins
-        self._max_message_size = max_message_size
+        self._clients = clients
+
+    def check_xsrf_cookie(self) -> None:
+        """No request is trusted for its cookies; those that Tornado would ask are refused."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Any other method, HEAD included, has no meaning here: only a GET can be upgraded."""
+        if status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+            super().write_error(status_code, **kwargs)
+            return
+        self.set_header("Allow", "GET")
+        self.clear_header("Content-Type")
+        self.finish()
 
     async def get(self) -> None:
         """Upgrade, or say what this address is for. The first client starts the server."""
@@ -68,10 +84,20 @@ class RawWebSocket(RequestHandler):
         try:
             await self._server.start()
         except DDPError as problem:
-            logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
+            if isinstance(problem, Stopping):  # a proxy is to ask elsewhere, and not so again
+                self.set_header("Connection", "close")
+            else:
+                logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
             self._refuse(503, "The live service is not available at present.\n")
             return
-        await self._upgrade()
+        headers = visible_headers(self.request.headers.items())
+        try:
+            place = self._clients.enter(peer(self.request), headers)
+        except TooMany as refusal:
+            self.set_header("Retry-After", RETRY_AFTER)
+            self._refuse(refusal.status, refusal.text)
+            return
+        await self._upgrade(headers, place)
 
     def _refuse(self, status: int, text: str) -> None:
         self.set_status(status)
@@ -114,7 +140,7 @@ class RawWebSocket(RequestHandler):
             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
         )
 
-    async def _upgrade(self) -> None:
+    async def _upgrade(self, headers: dict[str, str], place: Place) -> None:
         request = self.request
         self.set_status(HTTPStatus.SWITCHING_PROTOCOLS)
         stream = self.detach()
@@ -125,14 +151,14 @@ class RawWebSocket(RequestHandler):
             read = asyncio.ensure_future(stream.read_bytes(stream.max_buffer_size, partial=True))
             early = read.result() if read.done() else b""
         except StreamClosedError:
+            place.leave()
             return  # the client did not wait for an answer
         connection = Connection(
             self._server,
             self.framing,
-            self._max_message_size,
             opening=self._answer(),
-            address=request.remote_ip,
-            headers=visible_headers(request.headers.items()),
+            address=peer(request),
+            headers=headers,
             secure=request.protocol == "https",
         )
         connection.cookies = self._cookies()
@@ -141,11 +167,23 @@ class RawWebSocket(RequestHandler):
         # to watch a socket exclude each other.
         if type(stream) is IOStream and os.name == "posix":
             # The stream lets go of its socket by closing it: it is left with one copy of two.
-            taken = stream.socket.dup()
+            try:
+                taken = stream.socket.dup()
+            except OSError:  # there are no files left
+                place.leave()
+                stream.close()
+                return
+            connection.places = _places(stream, place)
             stream.close()
             connection.early, connection.socket = early, taken
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
+            try:
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
+            except BaseException:
+                for each in connection.places:
+                    each.leave()
+                raise
         else:
+            connection.places = _places(stream, place)
             StreamTransport(stream, connection, read)
 
 
@@ -153,6 +191,12 @@ class SockJSWebSocket(RawWebSocket):
     """The WebSocket transport of SockJS: arrays of messages after an opening ``o``."""
 
     framing = SOCKJS
+
+
+def _places(stream: IOStream, place: Place) -> list[Place]:
+    # That of the socket, which HTTP would leave now, and that of the client.
+    of_socket = Place.taken_from(stream)
+    return [place] if of_socket is None else [of_socket, place]
 
 
 def _tune(connected: socket.socket) -> None:

@@ -26,7 +26,7 @@ from ddpcore.server.eager import begin
 from ddpcore.server.handler import Handler
 from ddpcore.server.rate_limiter import Call
 from ddpcore.server.telling import Run
-from ddpcore.session.machine import Invocation, Session, Subscription
+from ddpcore.session.machine import Invocation, Session, State, Subscription
 from ddpcore.transport import Transport
 from ddpcore.wire import ejson, messages
 from ddpcore.wire.alea import random_id
@@ -119,7 +119,7 @@ class SessionRuntime:
             random_id(),
             self,
             methods=server.methods,
-            publications=server.publications,
+            publications=server.offered,
             now=self._clock.time(),
             heartbeat_interval=options.heartbeat_interval,
             heartbeat_timeout=options.heartbeat_timeout,
@@ -127,6 +127,8 @@ class SessionRuntime:
             grace_period=options.grace_period,
             grace_queue=options.grace_queue,
             max_queue=options.max_queue,
+            max_queue_size=options.max_queue_size,
+            max_subscriptions=options.max_subscriptions,
             high_water=options.high_water,
             stuck_timeout=options.stuck_timeout,
             traffic=server.traffic,
@@ -165,6 +167,8 @@ class SessionRuntime:
     def lost(self) -> None:
         """The client is gone, for now or for good."""
         self.machine.lost(self._clock.time())
+        if self.machine.state is State.DETACHED:
+            self.server.session_waits(self)
         self._set_timer()
 
     def fail(self) -> None:
@@ -250,6 +254,8 @@ class SessionRuntime:
         former.receiver = None
         former.close(1000, "Normal closure")
         transport.receiver = self
+        self.server.session_resumed(self)
+        self._limit_messages()
         self.machine.resume(received, self._clock.time())
         self._set_timer()
 
@@ -276,7 +282,7 @@ class SessionRuntime:
         if isinstance(subscription.handler, Handler):
             return subscription.handler
         assert subscription.name is not None
-        return self.server.publications[subscription.name]
+        return self.server.offered[subscription.name]
 
     def stopped(self, subscription: Subscription) -> None:
         """Run a subscription's `on_stop` callbacks, after its documents and before `nosub`."""
@@ -465,6 +471,7 @@ class SessionRuntime:
     def _change_user_later(self, context: MethodContext, user_id: str | None) -> None:
         self._check_user_change(context, user_id)
         self.machine.user_id = context._user_id = user_id
+        self._limit_messages()
         context.user_changed = True
 
     @staticmethod
@@ -479,6 +486,7 @@ class SessionRuntime:
             if not self.machine.open:
                 return
             again = self.machine.begin_rerun(user_id)
+            self._limit_messages()
             try:
                 self.server.user_changed(self, user_id)
                 await asyncio.gather(
@@ -486,6 +494,10 @@ class SessionRuntime:
                 )
             finally:
                 self.machine.finish_rerun()
+
+    def _limit_messages(self) -> None:
+        size = self.server.max_message_size(self.machine.user_id)
+        self.transport.max_message_size = size
 
     # From other threads
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
 from ddpcore.clock import Clock
 from ddpcore.errors import DDPError
+from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.sockjs.options import Options
 from ddpcore_tornado.sockjs.service import Service
 from ddpcore_tornado.sockjs.session import SockJSSession
@@ -27,19 +29,25 @@ class Sessions:
         waiting: How many of them have no request that waits for frames.
     """
 
-    def __init__(self, service: Service, options: Options, clock: Clock) -> None:
+    def __init__(self, service: Service, options: Options, clock: Clock, clients: Clients) -> None:
         self.waiting = 0
+        self._clients = clients
         self._service = service
         self._options = options
         self._clock = clock
         self._by_id: dict[str, SockJSSession] = {}
         self._full = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     def find(self, id: str) -> SockJSSession | None:  # noqa: A002
         """The session of this id."""
+        if self._loop is not None and self._loop.is_closed():
+            # What waited there has waited in vain, as its timers did.
+            self._by_id.clear()
+            self.waiting = 0
         return self._by_id.get(id)
 
     async def open(
@@ -54,11 +62,14 @@ class Sessions:
 
         Raises:
             Full: Too many sessions are without a request. It is logged when it begins.
+            ddpcore_tornado.crowd.TooMany: There are too many clients of this address.
             ddpcore.DDPError: The service takes nobody in.
         """
         await self._service.start()
-        if id in self._by_id:
-            return self._by_id[id]
+        session = self.find(id)
+        if session is not None:
+            return session
+        self._loop = asyncio.get_running_loop()
         full = self.waiting >= self._options.max_waiting
         if full and not self._full:
             logger.warning(
@@ -68,6 +79,7 @@ class Sessions:
         self._full = full
         if full:
             raise Full("Too many sessions wait for their clients.")
+        place = self._clients.enter(address, headers)
         session = SockJSSession(
             id,
             self,
@@ -77,6 +89,7 @@ class Sessions:
             headers=headers,
             secure=secure,
         )
+        session.place = place
         self._by_id[id] = session
         self.waiting += 1
         try:
@@ -89,5 +102,7 @@ class Sessions:
     def forget(self, session: SockJSSession) -> None:
         """It is over."""
         del self._by_id[session.id]
+        if session.place is not None:
+            session.place.leave()
         if not session.attached:
             self.waiting -= 1

@@ -59,6 +59,11 @@ def test_what_belongs_to_nobody(path):
     assert owner_of(path, 4) is None
 
 
+def test_sessions_below_a_prefix():
+    assert owner_of("/app/sockjs/000/abc/xhr", 4, "/app") == owner_of("/sockjs/000/abc/xhr", 4)
+    assert owner_of("/sockjs/000/abc/xhr", 4, "/app") is None
+
+
 # --- handing over ------------------------------------------------------------------------------
 
 
@@ -255,12 +260,19 @@ async def test_answers_of_every_form(commands):
             assert (await line.request("GET", f"{session}/nothing")).status == 404
             assert (await line.request("DELETE", f"{session}/peer")).status == 405
             assert len((await line.request("GET", f"{session}/big")).body) == 5_000_000
-            big = await line.request("PUT", f"{session}/peer", b"y" * 3_000_000)
-            assert json.loads(big.body)["size"] == 3_000_000
+            big = await line.request("PUT", f"{session}/peer", b"y" * 1_000_000)
+            assert json.loads(big.body)["size"] == 1_000_000
             await line.ask(
                 "POST", f"{session}/peer", Transfer_Encoding="chunked", Content_Length=""
             )
             line.close()
+        await stopped(command)
+
+
+async def test_more_than_a_message_may_have_is_not_gathered(commands):
+    async with polling(commands) as (command, session, _, other):
+        huge = await other.request("PUT", f"{session}/peer", b"y" * 1_100_000)
+        assert (huge.status, huge.body) == (413, b"The body is too long.\n")
         await stopped(command)
 
 
