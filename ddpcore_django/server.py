@@ -12,17 +12,17 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
 
-from ddpcore.bus import MemoryBus
 from ddpcore.errors import DDPError
 from ddpcore.live.query import LiveQuery, MergedQueries
 from ddpcore.server import Context, Server
-from ddpcore_django.capture import captured_topics, memory_buses
+from ddpcore_django.capture import captured_topics, told_buses
 from ddpcore_django.conf import conf
 from ddpcore_django.current import current_context
 from ddpcore_django.guards import Refused
 from ddpcore_django.livequery import live_query, plan_of
 from ddpcore_django.mutators import define_mutators
 from ddpcore_django.publication import Publication
+from ddpcore_django.publishing import publisher_of
 from ddpcore_django.registry import API, Registry
 from ddpcore_django.threads import DatabaseThreads
 from ddpcore_django.users import lazy_user
@@ -38,7 +38,7 @@ LEFT_FOR_HANDLERS = 2
 
 
 class DjangoServer(Server):
-    """A server whose threads may use the ORM, and whose memory bus hears of its commits.
+    """A server whose threads may use the ORM, and whose bus hears of its commits.
 
     Attributes:
         on_start: Called on the event loop when it has started.
@@ -79,8 +79,13 @@ class DjangoServer(Server):
 
     async def _start(self) -> None:
         await super()._start()
-        if isinstance(self.bus, MemoryBus):
-            memory_buses.add(self.bus)
+        if self.bus.publisher() is not None:
+            told_buses.add(self.bus)
+            if self.bus.crosses_processes and publisher_of(conf().bus) is None:
+                logger.warning(
+                    "Nobody but servers tells this bus of changes: name it in DDPCORE['BUS'], so "
+                    "that manage.py and all other programs of the project do, too."
+                )
         for callback in self.on_start:
             callback()
 
@@ -91,7 +96,7 @@ class DjangoServer(Server):
         try:
             await super().stop(patience, spread)
         finally:
-            memory_buses.discard(self.bus)  # last: what handlers write until then is told
+            told_buses.discard(self.bus)  # last: what handlers write until then is told
 
 
 def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
