@@ -265,7 +265,9 @@ def _publish_after_commit(changes: Iterable[Change]) -> None:
     if connection.in_atomic_block and connection.run_on_commit:
         savepoints, last = connection.run_on_commit[-1][:2]
         # Together they are one message to the bus. What a savepoint may undo stays by itself.
-        if isinstance(last, _Committed) and savepoints == set(connection.savepoint_ids):
+        # (None stands for an atomic block without a savepoint.)
+        now = {*connection.savepoint_ids, None}
+        if isinstance(last, _Committed) and {*savepoints, None} == now:
             last.changes += changes
             return
     transaction.on_commit(_Committed(changes), using=DEFAULT_DB_ALIAS)

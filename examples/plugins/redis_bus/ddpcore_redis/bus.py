@@ -47,9 +47,7 @@ class RedisBus(Bus):
             self._at = await self._end()
         except Exception as problem:
             await self.stop()
-            raise DDPError(
-                f"Is the bus's URL right? Redis at {self._place}: {problem}"
-            ) from problem
+            raise DDPError(f"No Redis for the bus at {self._place}: {problem}") from problem
         self._up = True
         self._tasks = [asyncio.create_task(each) for each in (self._read(), self._ask())]
 

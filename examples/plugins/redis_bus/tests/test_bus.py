@@ -238,7 +238,7 @@ def test_where_no_redis_is() -> None:
         nobody.bind(("127.0.0.1", 0))
         bus = ddpcore_bus(f"redis://:secret@127.0.0.1:{nobody.getsockname()[1]}")
         assert isinstance(bus, RedisBus)
-        with pytest.raises(DDPError, match="No Redis for the bus at 127.0.0.1") as raised:
+        with pytest.raises(DDPError, match="No Redis for the bus at 127") as raised:
             asyncio.run(bus.start(lambda _: None))
     assert "secret" not in str(raised.value)
 
