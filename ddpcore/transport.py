@@ -18,6 +18,7 @@ from ddpcore.wire.frame import Frame
 __all__ = [
     "HEADERS",
     "HIGH_WATER",
+    "MAX_ANONYMOUS_MESSAGE_SIZE",
     "Cookies",
     "MemoryTransport",
     "Receiver",
@@ -29,6 +30,9 @@ HIGH_WATER = 64 * 1024
 """Bytes that may wait in a transport. It is enough to have something at hand whenever the network
 takes more. What waits here can no longer be put together: a client that begins to read again gets
 all of it first; and a thousand clients that take nothing hold 64 MB."""
+
+MAX_ANONYMOUS_MESSAGE_SIZE = 64 * 1024
+"""Bytes that a message of somebody may have who is not logged in."""
 
 HEADERS = frozenset(
     {
@@ -105,10 +109,14 @@ class Transport(ABC):
             `Server.accept`. When `send` leaves more, the transport calls `Receiver.blocked`, once,
             and `Receiver.drained` of whoever is the receiver by then when it is half as many. A
             session that hands a client over that is blocked says so to the other.
+        max_message_size: Bytes that a message of the client may have, set by `Server.accept` and
+            again whenever the client becomes another user. A client that sends more is closed
+            or refused before its message is gathered, and the others notice nothing.
     """
 
     gathers: bool = False
     high_water: int = HIGH_WATER
+    max_message_size: int = MAX_ANONYMOUS_MESSAGE_SIZE
     receiver: Receiver | None = None
     address: str | None = None
     headers: Mapping[str, str] = {}

@@ -3,16 +3,22 @@
 To embed a server in an application of your own::
 
     app = tornado.web.Application(ddpcore_tornado.handlers(server) + my_handlers)
+    http = ddpcore_tornado.listen(app, 8000, limits=ddpcore_tornado.Limits(connections=5_000))
+
+`listen` is Tornado's own with limits on what anybody may take; without it, `app.listen(8000)`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ddpcore_tornado.limits import Limits
+
 if TYPE_CHECKING:
+    from ddpcore_tornado.http import listen
     from ddpcore_tornado.routes import handlers
 
-__all__ = ["handlers"]
+__all__ = ["Limits", "handlers", "listen"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from ddpcore_tornado.routes import handlers
 
         return handlers
+    if name == "listen":
+        from ddpcore_tornado.http import listen
+
+        return listen
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

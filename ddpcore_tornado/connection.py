@@ -18,6 +18,7 @@ from ddpcore.errors import DDPError
 from ddpcore.server import Server
 from ddpcore.transport import Receiver, Transport
 from ddpcore.wire.frame import Frame
+from ddpcore_tornado.crowd import Place
 from ddpcore_tornado.frames import Close, Failure, Item, Ping, close_frame, pong_frame
 from ddpcore_tornado.framing import Framing
 
@@ -50,7 +51,6 @@ class Connection(asyncio.BufferedProtocol, Transport):
     Args:
         server: Gets the client when the socket is connected.
         framing: What surrounds messages.
-        max_message_size: Bytes that a message may have.
         opening: What to send first: the answer to the handshake.
         address: The client's IP address.
         headers: The visible headers of its request.
@@ -59,6 +59,7 @@ class Connection(asyncio.BufferedProtocol, Transport):
     Attributes:
         early: What has been read behind the handshake already.
         socket: Where all that is sent goes, if it goes nowhere else.
+        places: Left when the socket is closed.
     """
 
     gathers = True
@@ -67,7 +68,6 @@ class Connection(asyncio.BufferedProtocol, Transport):
         self,
         server: Server,
         framing: Framing,
-        max_message_size: int,
         *,
         opening: bytes,
         address: str | None,
@@ -79,9 +79,10 @@ class Connection(asyncio.BufferedProtocol, Transport):
         self.secure = secure
         self._server = server
         self._framing = framing
-        self._reader = framing.reader(max_message_size)
+        self._reader = framing.reader(Transport.max_message_size)
         self._opening, self.early = opening, b""
         self.socket: socket.socket | None = None
+        self.places: Sequence[Place] = ()
         # Whether nothing waits in the wire: it may say so itself, but this is asked at each send.
         self._clear = False
         self._wire: asyncio.Transport
@@ -95,6 +96,15 @@ class Connection(asyncio.BufferedProtocol, Transport):
         self._patience: asyncio.TimerHandle | None = None
         self._over = False
         self._closed: asyncio.Future[None] | None = None
+
+    @property
+    def max_message_size(self) -> int:
+        """See `Transport`."""
+        return self._reader.max_message_size
+
+    @max_message_size.setter
+    def max_message_size(self, size: int) -> None:
+        self._reader.max_message_size = size
 
     # What the socket says
 
@@ -190,6 +200,8 @@ class Connection(asyncio.BufferedProtocol, Transport):
         self._open = False
         self._over = True
         self._held = []
+        for place in self.places:
+            place.leave()
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None

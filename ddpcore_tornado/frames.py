@@ -101,12 +101,23 @@ class Reader:
     Args:
         max_message_size: Bytes a message may have, over all its fragments. A header that promises
             more fails, before anything of it is kept.
+
+    Attributes:
+        max_message_size: The same. It may change, and counts for messages that are not complete.
     """
 
-    __slots__ = ("_binary", "_buffer", "_fragments", "_limit", "_needed", "_skip", "_state")
+    __slots__ = (
+        "_binary",
+        "_buffer",
+        "_fragments",
+        "_needed",
+        "_skip",
+        "_state",
+        "max_message_size",
+    )
 
     def __init__(self, max_message_size: int) -> None:
-        self._limit = max_message_size
+        self.max_message_size = max_message_size
         self._state = _READING
         # What has come of a frame that has not come whole, and the size that is worth a look.
         self._buffer: bytearray | None = None
@@ -134,7 +145,7 @@ class Reader:
         if self._state != _READING:
             return self._discarded(data)
         items: list[Item] = []
-        start, end, limit = 0, len(data), self._limit
+        start, end, limit = 0, len(data), self.max_message_size
         self._needed = 2
         try:
             while start + 2 <= end:
@@ -178,8 +189,9 @@ class Reader:
                 return start
             size = int.from_bytes(data[start + 2 : body], "big")
         gathered = self._fragments
-        if opcode < _CLOSE and len(gathered or b"") + size > self._limit:
-            self._fail(items, TOO_BIG, f"A message may have {self._limit} bytes")
+        limit = self.max_message_size
+        if opcode < _CLOSE and len(gathered or b"") + size > limit:
+            self._fail(items, TOO_BIG, f"A message may have {limit} bytes")
             return start
         body += 4
         stop = body + size

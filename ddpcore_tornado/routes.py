@@ -11,14 +11,12 @@ from tornado.web import url
 
 from ddpcore.server import Server
 from ddpcore_tornado import sockjs as sockjs_http
+from ddpcore_tornado.clients import Clients
+from ddpcore_tornado.limits import Limits
 from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.websocket import RawWebSocket, SockJSWebSocket
 
-__all__ = ["MAX_MESSAGE_SIZE", "handlers"]
-
-MAX_MESSAGE_SIZE = 1024 * 1024
-"""Bytes a client's message may have. Meteor has no limit of its own, Tornado 10 MiB; what clients
-send is method calls, and a megabyte of JSON already costs a dozen megabytes of objects."""
+__all__ = ["handlers"]
 
 
 def handlers(
@@ -26,8 +24,8 @@ def handlers(
     *,
     prefix: str = "",
     origins: Collection[str] = (),
-    max_message_size: int = MAX_MESSAGE_SIZE,
     sockjs: sockjs_http.Options | None = None,
+    limits: Limits | None = None,
 ) -> list[Rule]:
     """The rules that let clients reach `server`, for a `tornado.web.Application`.
 
@@ -35,17 +33,14 @@ def handlers(
         server: It is started with its first client; stop it yourself when you stop.
         prefix: What comes before ``/websocket`` and ``/sockjs``, e.g. ``"/live"``.
         origins: Origins of web pages that may connect, beside those of the same host; ``*``: all.
-        max_message_size: Bytes a message may have, and a request with messages in SockJS; see
-            `MAX_MESSAGE_SIZE`.
         sockjs: How SockJS is spoken; by default as in Meteor.
+        limits: What of it concerns DDP clients, however they come; by default that of `Limits`.
     """
     policy = Origins(origins)
     options = sockjs or sockjs_http.Options()
-    websocket: dict[str, Any] = {
-        "server": server,
-        "origins": policy,
-        "max_message_size": max_message_size,
-    }
+    limits = limits or Limits()
+    clients = Clients(limits.connections_per_address, lambda: server.options.forwarded_count)
+    websocket: dict[str, Any] = {"server": server, "origins": policy, "clients": clients}
     raw, framed = [], []
     if options.websocket:
         path = re.escape(prefix)
@@ -59,7 +54,8 @@ def handlers(
         prefix=f"{prefix}/sockjs",
         options=options,
         origins=policy,
-        max_message_size=max_message_size,
+        clients=clients,
+        body_timeout=limits.body_timeout,
         clock=server.clock,
         before=framed,
     )

@@ -22,7 +22,9 @@ from tornado.web import RequestHandler
 from ddpcore.errors import DDPError
 from ddpcore.server import Server
 from ddpcore.transport import Cookies, visible_headers
+from ddpcore_tornado.clients import Clients, peer_of
 from ddpcore_tornado.connection import Connection
+from ddpcore_tornado.crowd import RETRY_AFTER, Place, TooMany
 from ddpcore_tornado.framing import RAW, SOCKJS, Framing
 from ddpcore_tornado.origin import Origins, is_readable
 from ddpcore_tornado.stream import StreamTransport
@@ -47,11 +49,11 @@ class RawWebSocket(RequestHandler):
 
     framing: Framing = RAW
 
-    def initialize(self, server: Server, origins: Origins, max_message_size: int) -> None:
+    def initialize(self, server: Server, origins: Origins, clients: Clients) -> None:
         """Take what `handlers()` was given."""
         self._server = server
         self._origins = origins
-        self._max_message_size = max_message_size
+        self._clients = clients
 
     async def get(self) -> None:
         """Upgrade, or say what this address is for. The first client starts the server."""
@@ -71,7 +73,14 @@ class RawWebSocket(RequestHandler):
             logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
             self._refuse(503, "The live service is not available at present.\n")
             return
-        await self._upgrade()
+        headers = visible_headers(self.request.headers.items())
+        try:
+            place = self._clients.enter(peer_of(self.request), headers)
+        except TooMany as refusal:
+            self.set_header("Retry-After", RETRY_AFTER)
+            self._refuse(refusal.status, refusal.text)
+            return
+        await self._upgrade(headers, place)
 
     def _refuse(self, status: int, text: str) -> None:
         self.set_status(status)
@@ -114,7 +123,7 @@ class RawWebSocket(RequestHandler):
             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
         )
 
-    async def _upgrade(self) -> None:
+    async def _upgrade(self, headers: dict[str, str], place: Place) -> None:
         request = self.request
         self.set_status(HTTPStatus.SWITCHING_PROTOCOLS)
         stream = self.detach()
@@ -125,14 +134,14 @@ class RawWebSocket(RequestHandler):
             read = asyncio.ensure_future(stream.read_bytes(stream.max_buffer_size, partial=True))
             early = read.result() if read.done() else b""
         except StreamClosedError:
+            place.leave()
             return  # the client did not wait for an answer
         connection = Connection(
             self._server,
             self.framing,
-            self._max_message_size,
             opening=self._answer(),
-            address=request.remote_ip,
-            headers=visible_headers(request.headers.items()),
+            address=peer_of(request),
+            headers=headers,
             secure=request.protocol == "https",
         )
         connection.cookies = self._cookies()
@@ -141,11 +150,18 @@ class RawWebSocket(RequestHandler):
         # to watch a socket exclude each other.
         if type(stream) is IOStream and os.name == "posix":
             # The stream lets go of its socket by closing it: it is left with one copy of two.
-            taken = stream.socket.dup()
+            try:
+                taken = stream.socket.dup()
+            except OSError:  # there are no files left
+                place.leave()
+                stream.close()
+                return
+            connection.places = _places(stream, place)
             stream.close()
             connection.early, connection.socket = early, taken
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
         else:
+            connection.places = _places(stream, place)
             StreamTransport(stream, connection, read)
 
 
@@ -153,6 +169,12 @@ class SockJSWebSocket(RawWebSocket):
     """The WebSocket transport of SockJS: arrays of messages after an opening ``o``."""
 
     framing = SOCKJS
+
+
+def _places(stream: IOStream, place: Place) -> list[Place]:
+    # That of the socket, which HTTP would leave now, and that of the client.
+    of_socket = Place.taken_from(stream)
+    return [place] if of_socket is None else [of_socket, place]
 
 
 def _tune(connected: socket.socket) -> None:

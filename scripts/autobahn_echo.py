@@ -23,6 +23,7 @@ from tornado.web import Application
 
 from ddpcore.transport import Transport
 from ddpcore.wire.frame import Frame
+from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.connection import Connection
 from ddpcore_tornado.frames import text_frame
 from ddpcore_tornado.origin import Origins
@@ -59,6 +60,7 @@ class Server:
     def accept(self, transport: Transport) -> None:
         """Let it hear itself."""
         assert isinstance(transport, Connection)
+        transport.max_message_size = LARGEST
         transport.receiver = Echo(transport)
 
 
@@ -67,7 +69,7 @@ async def main(port: str, *certificate: str) -> None:
     options: dict[str, Any] = {
         "server": Server(),
         "origins": Origins(["*"]),
-        "max_message_size": LARGEST,
+        "clients": Clients(),
     }
     tls = None
     if certificate:

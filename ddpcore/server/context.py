@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ddpcore.forwarded import client_address, is_secure
 from ddpcore.live.document import Document
 from ddpcore.session.machine import Invocation, Subscription
-from ddpcore.transport import Transport
 from ddpcore.wire.alea import RandomStreams, make_rpc_seed
 
 if TYPE_CHECKING:
@@ -31,15 +31,21 @@ class ConnectionHandle:
         self._run_late = runtime.server.run_late
         self.id: str = runtime.machine.id
         self.headers: Mapping[str, str] = runtime.transport.headers
-        self.client_address = _client_address(
-            runtime.transport, runtime.server.options.forwarded_count
-        )
+        self._proxies = runtime.server.options.forwarded_count
+        transport = runtime.transport
+        self.client_address = client_address(transport.address, transport.headers, self._proxies)
 
     @property
     def secure(self) -> bool:
-        """Whether the client's socket of now is encrypted (TLS that ends here, not at a proxy)."""
-        runtime = self._runtime
-        return runtime is not None and runtime.transport.secure
+        """Whether the client's way here is encrypted now.
+
+        TLS that ends here; behind proxies (`forwarded_count`) what they say in
+        `X-Forwarded-Proto`, where nothing is no.
+        """
+        if (runtime := self._runtime) is None:
+            return False
+        transport = runtime.transport
+        return is_secure(transport.secure, transport.headers, self._proxies)
 
     def close(self) -> None:
         """Close the connection. The client will come back as a new session."""
@@ -263,15 +269,6 @@ class PublicationContext(Context):
         It must not block. What it returns is awaited, if it can be.
         """
         self._runtime.on_loop(self._runtime.add_stop_callback, self._item, callback)
-
-
-def _client_address(transport: Transport, proxies: int) -> str | None:
-    # Each proxy adds at the right whom it heard: what stands further left anybody may have sent
-    # (Meteor 3.0.4, HTTP_FORWARDED_COUNT in `ddp-server/livedata_server.js`).
-    if not proxies:
-        return transport.address
-    path = [each.strip() for each in transport.headers.get("x-forwarded-for", "").split(",")]
-    return path[-proxies] or None if 0 < proxies <= len(path) else None
 
 
 def _text(value: object) -> str:

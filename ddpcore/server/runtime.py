@@ -118,6 +118,8 @@ class SessionRuntime:
             grace_period=options.grace_period,
             grace_queue=options.grace_queue,
             max_queue=options.max_queue,
+            max_queue_size=options.max_queue_size,
+            max_subscriptions=options.max_subscriptions,
             high_water=options.high_water,
             stuck_timeout=options.stuck_timeout,
             traffic=server.traffic,
@@ -227,6 +229,7 @@ class SessionRuntime:
         former.receiver = None
         former.close(1000, "Normal closure")
         transport.receiver = self
+        self._limit_messages()
         self.machine.resume(received, self._clock.time())
         self._set_timer()
 
@@ -411,6 +414,7 @@ class SessionRuntime:
     def _change_user_later(self, context: MethodContext, user_id: str | None) -> None:
         self._check_user_change(context, user_id)
         self.machine.user_id = context._user_id = user_id
+        self._limit_messages()
         context.user_changed = True
 
     @staticmethod
@@ -425,6 +429,7 @@ class SessionRuntime:
             if not self.machine.open:
                 return
             again = self.machine.begin_rerun(user_id)
+            self._limit_messages()
             try:
                 self.server.user_changed(self, user_id)
                 await asyncio.gather(
@@ -432,6 +437,10 @@ class SessionRuntime:
                 )
             finally:
                 self.machine.finish_rerun()
+
+    def _limit_messages(self) -> None:
+        size = self.server.max_message_size(self.machine.user_id)
+        self.transport.max_message_size = size
 
     # From other threads
 

@@ -25,16 +25,19 @@ from ddpcore.server.flusher import Flusher
 from ddpcore.server.handler import Handler
 from ddpcore.server.rate_limiter import ACCOUNT_METHODS, RateLimiter, add_account_rules
 from ddpcore.server.runtime import SessionRuntime
+from ddpcore.session.machine import MAX_QUEUE_SIZE
 from ddpcore.session.outbox import Traffic
 from ddpcore.session.strategy import PublicationStrategy, server_merge
 from ddpcore.session.transitions import State
-from ddpcore.transport import HIGH_WATER, Receiver, Transport
+from ddpcore.transport import HIGH_WATER, MAX_ANONYMOUS_MESSAGE_SIZE, Receiver, Transport
 
 __all__ = ["Options", "Server"]
 
 logger = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_MESSAGE_SIZE = 1024 * 1024
 
 # Seconds for what is told to end, and does, to have ended.
 GRACE = 1.0
@@ -53,6 +56,10 @@ class Options:
     grace_period: float
     grace_queue: int
     max_queue: int
+    max_queue_size: int
+    max_subscriptions: int
+    max_message_size: int
+    max_anonymous_message_size: int | None
     high_water: int
     stuck_timeout: float
     threads: int
@@ -74,6 +81,14 @@ class Server:
             documents do not count: of each document just the latest is kept.
         max_queue: Messages of one client that may wait for their turn (100); beyond, its socket
             is not read, so a flood stays with who makes it.
+        max_queue_size: Bytes that these may have together (65,536), or one that is larger.
+        max_subscriptions: Subscriptions that a client may have at once (1,000); one more is
+            answered with `nosub` and the error 429.
+        max_message_size: Bytes that a message of a client may have (1,048,576). Meteor has no
+            limit; what clients send is method calls, and a megabyte of JSON already costs a dozen
+            megabytes of objects. A client that sends more is closed with code 1009.
+        max_anonymous_message_size: The same of one that is not logged in. None: 65,536 if there
+            is a method `login`, else `max_message_size`, as nobody is anybody then.
         high_water: Bytes that may wait to be taken by one client's network (65,536). Beyond, the
             changes of documents that a client has not been told are put together to one for each.
         stuck_timeout: Seconds that a client may take nothing of what waits for it (60); then its
@@ -103,6 +118,10 @@ class Server:
         grace_period: float = 15.0,
         grace_queue: int = 100,
         max_queue: int = 100,
+        max_queue_size: int = MAX_QUEUE_SIZE,
+        max_subscriptions: int = 1_000,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_anonymous_message_size: int | None = None,
         high_water: int = HIGH_WATER,
         stuck_timeout: float = 60.0,
         threads: int = 8,
@@ -119,6 +138,10 @@ class Server:
             grace_period,
             grace_queue,
             max_queue,
+            max_queue_size,
+            max_subscriptions,
+            max_message_size,
+            max_anonymous_message_size,
             high_water,
             stuck_timeout,
             threads,
@@ -337,10 +360,22 @@ class Server:
         if self._crossbar is None or self._stopping:
             raise DDPError("The server is not running: await server.start() first.")
         transport.high_water = self.options.high_water
+        transport.max_message_size = self.max_message_size(None)
         client = transport.receiver = SessionRuntime(self, transport)
         self._clients.add(client)
         self._transports.add(transport)
         return client
+
+    def max_message_size(self, user_id: str | None) -> int:
+        """Bytes that a message of this user may have."""
+        options = self.options
+        if user_id is not None:
+            return options.max_message_size
+        if options.max_anonymous_message_size is not None:
+            return options.max_anonymous_message_size
+        if "login" not in self.methods:
+            return options.max_message_size
+        return min(MAX_ANONYMOUS_MESSAGE_SIZE, options.max_message_size)
 
     @property
     def wraps_methods(self) -> bool:

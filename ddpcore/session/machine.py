@@ -45,6 +45,10 @@ NORMAL_CLOSURE = (1000, "Normal closure")
 TOO_SLOW = 1008
 """With this code a client is left that does not take what it is sent ("policy violation")."""
 
+MAX_QUEUE_SIZE = 64 * 1024
+"""Bytes of messages that may wait for one client's turn. Parsed they are up to forty times as much,
+which is what a client without a login can make the server hold."""
+
 MOST_WAITING = 64
 """How many times the high-water mark of answers may wait for one client: 4 MB by default."""
 
@@ -154,7 +158,10 @@ class Session:
         connect_timeout: Seconds a socket may stay without `connect`; 0: for ever.
         grace_period: Seconds that a session waits for a client that is gone; 0: not at all.
         grace_queue: Frames kept for it, of those sent last and of those that wait.
-        max_queue: Messages of the client that may wait before no more are read.
+        max_queue: Messages of the client that may wait before no more are read; also how many of
+            its methods may go on that let later ones overtake.
+        max_queue_size: Bytes of such messages that may wait.
+        max_subscriptions: Subscriptions that it may have at once.
         high_water: Bytes of answers that may wait for a client that takes nothing; with more no
             further message of it is dealt with, and with `MOST_WAITING` times as many it is left.
         stuck_timeout: Seconds that a client may take nothing; 0: for ever.
@@ -165,6 +172,7 @@ class Session:
     __slots__ = (
         "__weakref__",
         "_advancing",
+        "_at_work",
         "_blocker",
         "_connect_deadline",
         "_effects",
@@ -177,9 +185,12 @@ class Session:
         "_high_water",
         "_leaving",
         "_max_queue",
+        "_max_queue_size",
+        "_max_subscriptions",
         "_methods",
         "_publications",
         "_queue",
+        "_queue_size",
         "_reactions",
         "_reading",
         "_repeated",
@@ -213,6 +224,8 @@ class Session:
         grace_period: float = 15.0,
         grace_queue: int = 100,
         max_queue: int = 100,
+        max_queue_size: int = MAX_QUEUE_SIZE,
+        max_subscriptions: int = 1_000,
         high_water: int = HIGH_WATER,
         stuck_timeout: float = 60.0,
         traffic: Traffic | None = None,
@@ -232,13 +245,18 @@ class Session:
         self._effects = effects
         self._methods = methods
         self._publications = publications
-        self._queue: deque[dict[str, Any]] = deque()
+        # Messages, and how large they were.
+        self._queue: deque[tuple[dict[str, Any], int]] = deque()
+        self._queue_size = 0
         self._blocker: Invocation | Subscription | None = None
         self._advancing = False
         self._max_queue = max_queue
+        self._max_queue_size = max_queue_size
+        self._max_subscriptions = max_subscriptions
         self._reading = True
         # Calls that have not been answered whole, by the client's id.
         self._running: dict[str, Invocation] = {}
+        self._at_work = 0  # handlers of methods
         self._grace_period = grace_period
         self._grace_queue = grace_queue
         self._grace_ends: float | None = None
@@ -300,7 +318,7 @@ class Session:
             return
         match reaction_to(reactions, message["msg"], self.version):
             case Reaction.QUEUE:
-                self._enqueue(message)
+                self._enqueue(message, len(text))
             case Reaction.ECHO:
                 self.outbox.send_uncounted(messages.pong(message))
             case Reaction.NEGOTIATE:
@@ -312,14 +330,17 @@ class Session:
             case Reaction.NOTE_LEAVING:
                 self._leaving = True
 
-    def _enqueue(self, message: dict[str, Any]) -> None:
+    def _enqueue(self, message: dict[str, Any], size: int) -> None:
         if self._repeated and self._repeats(message):
             return
-        self._queue.append(message)
-        if len(self._queue) >= self._max_queue and self._reading:
+        self._queue.append((message, size))
+        self._queue_size += size
+        self._advance()
+        if self._reading and (
+            len(self._queue) >= self._max_queue or self._queue_size >= self._max_queue_size
+        ):
             self._reading = False
             self._effects.pause_reading()
-        self._advance()
 
     def _connect(self, message: dict[str, Any], now: float) -> None:
         version, support = message.get("version"), message.get("support")
@@ -358,7 +379,9 @@ class Session:
         self._advancing = True
         try:
             while self._queue and self._blocker is None and self.open and not self._clogged:
-                self._dispatch(self._queue.popleft())
+                message, size = self._queue.popleft()
+                self._queue_size -= size
+                self._dispatch(message)
                 if not self._reading:
                     self._read_on()
         finally:
@@ -366,14 +389,18 @@ class Session:
 
     def _read_on(self) -> None:
         # It may have been this message that ended the session.
-        if self.open and len(self._queue) <= self._max_queue // 2:
+        if (
+            self.open
+            and len(self._queue) <= self._max_queue // 2
+            and self._queue_size <= self._max_queue_size // 2
+        ):
             self._reading = True
             self._effects.resume_reading()
 
     @property
     def _clogged(self) -> bool:
-        # What is asked now could not be answered.
-        return self.outbox.waiting > self._high_water
+        # What is asked now could not be answered; or enough is being answered.
+        return self.outbox.waiting > self._high_water or self._at_work > self._max_queue
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         match message["msg"]:
@@ -404,6 +431,7 @@ class Session:
             return
         self._blocker = invocation = Invocation(id, name, params, seed or None)
         self._running[id] = invocation
+        self._at_work += 1
         self._effects.start_method(invocation)
 
     def _sub(self, message: dict[str, Any]) -> None:
@@ -416,6 +444,10 @@ class Session:
             self._send(messages.nosub(id, problem))
             return
         if id in self.subscriptions:
+            return
+        if len(self.subscriptions) >= self._max_subscriptions:
+            problem = MeteorError(429, "Too many subscriptions")
+            self._send(messages.nosub(id, problem))
             return
         self._blocker = self.subscriptions[id] = subscription = Subscription(id, name, params)
         self._effects.start_subscription(subscription)
@@ -462,7 +494,9 @@ class Session:
             self._running.pop(invocation.id, None)
             self._send(messages.updated(invocation.id))
         self._send(outcome)
+        self._at_work -= 1
         self.unblock(invocation)
+        self._advance()
 
     def method_updated(self, invocation: Invocation) -> None:
         """All data the method caused has been sent, or will be with that of a rerun."""
@@ -684,7 +718,7 @@ class Session:
             *(frame.about for frame in again),
             *(("method", id) for id in self._running),  # noqa: A001
             *(("sub", id) for id in self.subscriptions),  # noqa: A001
-            *(_about(message) for message in self._queue),
+            *(_about(message) for message, _ in self._queue),
         }
         self._repeated.discard(None)  # about nothing that is asked again
         if not self._reading:
@@ -704,6 +738,7 @@ class Session:
             return
         self._move(event)
         self._queue.clear()
+        self._queue_size = 0
         self._heartbeat = None
         self.outbox.end()
         for subscription in [*self.subscriptions.values(), *self.universal]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httputil import format_timestamp
 from tornado.web import RequestHandler, stream_request_body
 
+from ddpcore.transport import Transport
 from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.sockjs.caller import may_talk
 from ddpcore_tornado.sockjs.options import Options
@@ -27,13 +29,13 @@ class Endpoint:
         sessions: Its sessions.
         options: Its settings.
         origins: The policy on foreign pages.
-        max_body: Bytes that the body of a request may have.
+        body_timeout: Seconds in which the body of a request must have come.
     """
 
     sessions: Sessions
     options: Options
     origins: Origins
-    max_body: int
+    body_timeout: float
 
 
 @stream_request_body
@@ -71,6 +73,7 @@ class SockJSHandler(RequestHandler):
 
     def prepare(self) -> None:
         """Set the headers, and refuse what must be."""
+        cast(HTTP1Connection, self.request.connection).set_body_timeout(self.endpoint.body_timeout)
         if self.request.method not in self.methods:
             self.set_status(405)
             self.clear_header("Content-Type")
@@ -96,7 +99,7 @@ class SockJSHandler(RequestHandler):
         if self._finished:
             return
         self._body += chunk
-        if len(self._body) > self.endpoint.max_body:
+        if len(self._body) > self.max_body:
             self._body.clear()
             self.refuse(413, "The body is too long.\n")
 
@@ -130,6 +133,12 @@ class SockJSHandler(RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish(text)
+
+    @property
+    def max_body(self) -> int:
+        """Bytes that the body may have: what a message of the session may. Else it is no use."""
+        session = self.endpoint.sessions.find(self.session_id) if self.in_session else None
+        return Transport.max_message_size if session is None else session.max_message_size
 
     @property
     def body(self) -> str:

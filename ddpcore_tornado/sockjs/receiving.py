@@ -11,6 +11,8 @@ from tornado.http1connection import HTTP1Connection
 
 from ddpcore.errors import DDPError
 from ddpcore.transport import visible_headers
+from ddpcore_tornado.clients import peer_of
+from ddpcore_tornado.crowd import RETRY_AFTER, TooMany
 from ddpcore_tornado.sockjs.base import Endpoint, SockJSHandler
 from ddpcore_tornado.sockjs.caller import ancestors
 from ddpcore_tornado.sockjs.framing import escaped
@@ -56,10 +58,14 @@ class _Receiving(SockJSHandler):
             try:
                 session = await sessions.open(
                     self.session_id,
-                    self.request.remote_ip,
+                    peer_of(self.request),
                     visible_headers(self.request.headers.items()),
                     secure=self.request.protocol == "https",
                 )
+            except TooMany as refusal:
+                self.set_header("Retry-After", RETRY_AFTER)
+                self.refuse(refusal.status, refusal.text)
+                return
             except DDPError as problem:
                 if not isinstance(problem, Full):
                     logger.error("Cannot serve SockJS: %s", problem)  # noqa: TRY400

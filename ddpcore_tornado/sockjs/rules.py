@@ -9,6 +9,8 @@ from tornado.routing import Rule
 from tornado.web import url
 
 from ddpcore.clock import Clock, LoopClock
+from ddpcore_tornado.clients import Clients
+from ddpcore_tornado.limits import Limits
 from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.sockjs import pages, receiving, sending
 from ddpcore_tornado.sockjs.base import Endpoint
@@ -17,6 +19,8 @@ from ddpcore_tornado.sockjs.service import Service
 from ddpcore_tornado.sockjs.sessions import Sessions
 
 __all__ = ["rules"]
+
+BODY_TIMEOUT = Limits().body_timeout
 
 _TRANSPORTS = {
     "xhr": receiving.XhrPolling,
@@ -35,7 +39,8 @@ def rules(
     prefix: str,
     options: Options,
     origins: Origins,
-    max_message_size: int,
+    clients: Clients | None = None,
+    body_timeout: float = BODY_TIMEOUT,
     clock: Clock | None = None,
     before: Iterable[Rule] = (),
 ) -> list[Rule]:
@@ -48,12 +53,16 @@ def rules(
         prefix: The address, such as ``/sockjs``.
         options: The settings.
         origins: Which pages may talk to it.
-        max_message_size: Bytes that a request with messages may have.
+        clients: Where clients are counted; by default nowhere.
+        body_timeout: Seconds in which the body of a request must have come.
         clock: The time, for delays; by default the event loop's.
         before: Rules that come first: those for WebSockets.
     """
     endpoint = Endpoint(
-        Sessions(service, options, clock or LoopClock()), options, origins, max_message_size
+        Sessions(service, options, clock or LoopClock(), clients or Clients()),
+        options,
+        origins,
+        body_timeout,
     )
     given = {"endpoint": endpoint}
     prefix = re.escape(prefix)

@@ -41,7 +41,7 @@ class _Sending(SockJSHandler):
         session = self.endpoint.sessions.find(self.session_id)
         if session is None:
             self.refuse(404, "404 Error: Page not found\n")
-        elif not session.admits(len(payload), self.endpoint.max_body):
+        elif not session.admits(len(payload), self.max_body):
             self.refuse(429, "Send no more before earlier messages are answered.\n")
         else:
             await session.bring(texts, len(payload))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from ddpcore.clock import Clock, Timer
 from ddpcore.transport import Transport
 from ddpcore.wire.frame import Frame
+from ddpcore_tornado.crowd import Place
 from ddpcore_tornado.sockjs.framing import HEARTBEAT, OPEN, array, farewell
 from ddpcore_tornado.sockjs.options import Options
 
@@ -61,6 +62,9 @@ class SockJSSession(Transport):
         address: The peer's IP address.
         headers: The visible headers of the first request.
         secure: Whether all requests came over sockets that are encrypted.
+
+    Attributes:
+        place: Left when the session is over.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class SockJSSession(Transport):
         self.address = address
         self.headers = headers
         self.secure = secure
+        self.place: Place | None = None
         self._sessions = sessions
         self._options = options
         self._clock = clock

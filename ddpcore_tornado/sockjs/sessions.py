@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ddpcore.clock import Clock
 from ddpcore.errors import DDPError
+from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.sockjs.options import Options
 from ddpcore_tornado.sockjs.service import Service
 from ddpcore_tornado.sockjs.session import SockJSSession
@@ -27,8 +28,9 @@ class Sessions:
         waiting: How many of them have no request that waits for frames.
     """
 
-    def __init__(self, service: Service, options: Options, clock: Clock) -> None:
+    def __init__(self, service: Service, options: Options, clock: Clock, clients: Clients) -> None:
         self.waiting = 0
+        self._clients = clients
         self._service = service
         self._options = options
         self._clock = clock
@@ -54,6 +56,7 @@ class Sessions:
 
         Raises:
             Full: Too many sessions are without a request. It is logged when it begins.
+            ddpcore_tornado.crowd.TooMany: There are too many clients of this address.
             ddpcore.DDPError: The service takes nobody in.
         """
         await self._service.start()
@@ -68,6 +71,7 @@ class Sessions:
         self._full = full
         if full:
             raise Full("Too many sessions wait for their clients.")
+        place = self._clients.enter(address, headers)
         session = SockJSSession(
             id,
             self,
@@ -77,6 +81,7 @@ class Sessions:
             headers=headers,
             secure=secure,
         )
+        session.place = place
         self._by_id[id] = session
         self.waiting += 1
         try:
@@ -89,5 +94,7 @@ class Sessions:
     def forget(self, session: SockJSSession) -> None:
         """It is over."""
         del self._by_id[session.id]
+        if session.place is not None:
+            session.place.leave()
         if not session.attached:
             self.waiting -= 1

@@ -291,8 +291,8 @@ async def test_an_unknown_session(send):
 
 @pytest.mark.parametrize("name", ["xhr_send", "jsonp_send", "xhr", "xhr_streaming"])
 async def test_a_body_that_is_too_long(name, polled):
-    service = Services()
-    async with serving(service, max_message_size=1000) as address:
+    service = Services(max_message_size=1000)
+    async with serving(service) as address:
         path = await polled(address)
         good, bad = (json.dumps(["x" * size]) for size in (996, 997))
         assert (await whole(address, "POST", f"{path}/xhr_send", good))[0] == 204

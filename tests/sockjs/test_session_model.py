@@ -12,6 +12,7 @@ from sockjs_services import Echo, Services
 
 from ddpcore.testing import FakeClock, turns
 from ddpcore.wire.frame import Frame
+from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.sockjs import Options
 from ddpcore_tornado.sockjs.session import CLOSE_PATIENCE
 from ddpcore_tornado.sockjs.sessions import Sessions
@@ -78,7 +79,7 @@ class Model(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.service = Services(Watchful)
         options = Options(heartbeat_delay=HEARTBEAT, disconnect_delay=DISCONNECT)
-        self.sessions = Sessions(self.service, options, self.clock)
+        self.sessions = Sessions(self.service, options, self.clock, Clients())
         self.session = self.run(self.sessions.open("x", None, {}))
         self.session.high_water = HIGH_WATER
         self.echo: Echo = self.service.clients[0]
@@ -208,7 +209,7 @@ TestModel.settings = settings(max_examples=100, stateful_step_count=30, deadline
 
 async def test_a_client_has_its_time_from_when_it_has_taken_an_answer():
     service, clock = Services(), FakeClock()
-    sessions = Sessions(service, Options(), clock)
+    sessions = Sessions(service, Options(), clock, Clients())
     session = await sessions.open("x", None, {})
     request = Request(1, fast=False)
     session.attach(request)
@@ -223,7 +224,7 @@ async def test_a_client_has_its_time_from_when_it_has_taken_an_answer():
 
 async def test_it_has_drained_when_half_is_taken():
     service = Services()
-    session = await Sessions(service, Options(), FakeClock()).open("x", None, {})
+    session = await Sessions(service, Options(), FakeClock(), Clients()).open("x", None, {})
     session.high_water = HIGH_WATER
     request = Request(1000, fast=False)
     session.attach(request)

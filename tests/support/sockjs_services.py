@@ -19,6 +19,7 @@ from tornado.web import Application, url
 
 from ddpcore.transport import Receiver, Transport
 from ddpcore.wire.frame import Frame
+from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.sockjs import Options, rules
 from ddpcore_tornado.websocket import RawWebSocket, SockJSWebSocket
@@ -52,14 +53,18 @@ class Echo:
 class Services:
     """A service made of a function that makes receivers; it keeps them."""
 
-    def __init__(self, make: Callable[[Transport], Receiver] = Echo) -> None:
+    def __init__(
+        self, make: Callable[[Transport], Receiver] = Echo, max_message_size: int = 1 << 20
+    ) -> None:
         self._make = make
+        self._max_message_size = max_message_size
         self.clients: list[Any] = []
 
     async def start(self) -> None:
         pass
 
     def accept(self, transport: Transport) -> Receiver:
+        transport.max_message_size = self._max_message_size
         transport.receiver = self._make(transport)
         self.clients.append(transport.receiver)
         return transport.receiver
@@ -72,7 +77,7 @@ def closing(transport: Transport) -> Receiver:
 
 def service_rules(prefix: str, service: Any, options: Options, **more: Any) -> list[Rule]:
     origins = Origins(["*"])
-    websocket = {"server": service, "origins": origins, "max_message_size": 1 << 20}
+    websocket = {"server": service, "origins": origins, "clients": Clients()}
     sockets = [
         url(rf"{prefix}/websocket/?", RawWebSocket, websocket),
         url(rf"{prefix}/[^/.]+/[^/.]+/websocket/?", SockJSWebSocket, websocket),
@@ -81,7 +86,7 @@ def service_rules(prefix: str, service: Any, options: Options, **more: Any) -> l
         service,
         prefix=prefix,
         options=options,
-        **{"origins": origins, "max_message_size": 1 << 20, **more},
+        **{"origins": origins, **more},
         before=sockets if options.websocket else (),
     )
 

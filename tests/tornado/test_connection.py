@@ -12,6 +12,7 @@ import struct
 import subprocess
 import threading
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from tornado.http1connection import HTTP1ServerConnection
@@ -93,6 +94,8 @@ class Door:
 
     clock = LoopClock()
     wants_cookies = False
+    options = SimpleNamespace(forwarded_count=0)
+    max_message_size = 1_000
 
     def __init__(self):
         self.ears = asyncio.Queue()
@@ -107,6 +110,7 @@ class Door:
         if not self.open:
             raise DDPError("closed")
         transport.high_water = 100_000
+        transport.max_message_size = self.max_message_size
         transport.receiver = Ear(transport)
         self.ears.put_nowait(transport.receiver)
 
@@ -210,7 +214,8 @@ def house(request, certificate, tmp_path):
             )
 
         it = House(dial)
-        rules = handlers(it.door, max_message_size=max_message_size)
+        it.door.max_message_size = max_message_size
+        rules = handlers(it.door)
         application = Application(rules, log_function=lambda _: None)
         http = HTTPServer(application, ssl_options=server_tls)
         http.add_socket(listening)

@@ -187,7 +187,9 @@ def other(data):
             items.append(Close)
     sent = protocol.close_sent
     if items[-1:] != [Close] and sent is not None:
-        items.append(sent.code)
+        # A close amid a message in fragments, which RFC 6455 does not forbid (section 5.4).
+        amid = sent.reason == "incomplete fragmented message"
+        items.append(Close if amid else sent.code)
     return items
 
 

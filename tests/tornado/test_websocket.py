@@ -199,7 +199,7 @@ async def test_a_socket_that_never_connects_is_closed():
 
 
 async def test_a_message_over_the_limit_closes_the_connection():
-    async with served(max_message_size=1_000) as address, connect(address) as other:
+    async with served(make_server(max_message_size=1_000)) as address, connect(address) as other:
         reader, writer, _ = await handshake(address)
         # Only the header of a frame of 1,001 bytes: its length is all it takes.
         writer.write(struct.pack("!BBH", 0x81, 0x80 | 126, 1_001))
@@ -212,7 +212,7 @@ async def test_a_message_over_the_limit_closes_the_connection():
 
 
 async def test_a_client_that_sends_all_of_it_is_closed_as_well():
-    async with served(max_message_size=1_000) as address, connect(address) as other:
+    async with served(make_server(max_message_size=1_000)) as address, connect(address) as other:
         async with connected(address) as socket:
             await say(socket, msg="method", id="1", method="echo", params=["x" * 1_000])
             with pytest.raises(websockets.ConnectionClosed):
