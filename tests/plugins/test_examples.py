@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,4 +103,7 @@ def test_it_is_found_by_its_entry_point(
 def test_its_own_tests_pass(source: Path, installed: Callable[[Path], Installed]) -> None:
     told = installed(source).run("-m", "pytest", "-q", "-ra", "tests", seconds=300)
     assert " passed" in told, told
-    assert " skipped" not in told, told
+    lacks = re.findall(r"^SKIPPED .*", told, re.MULTILINE)
+    if lacks and not os.environ.get("CI"):  # a program that is not installed, such as redis-server
+        pytest.skip("; ".join(sorted(set(lacks))))
+    assert not lacks

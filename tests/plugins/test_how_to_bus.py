@@ -16,7 +16,7 @@ PROJECT = ("pyproject.toml", "hubbus/__init__.py", "hubbus/hub.py", "tests/test_
 
 def files() -> dict[str, str]:
     blocks = re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    return dict(blocks)
+    return {name.removeprefix("./"): text for name, text in blocks}
 
 
 def test_the_page_has_all_files() -> None:
