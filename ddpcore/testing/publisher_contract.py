@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from ddpcore.bus import Bus, Change, Gap, Op, Publisher
+from ddpcore.bus import Change, Gap, Op, Publisher
 from ddpcore.errors import DDPError
 from ddpcore.testing.bus_contract import (
     AUTHOR,

@@ -1,8 +1,7 @@
 import os
 
-from shop.models import Author, Book
-
 from ddpcore_django.api import API, APIMixin, Collection, Publication, api_endpoint
+from shop.models import Author, Book
 
 
 class Authors(Collection):
