@@ -73,12 +73,12 @@ async def _serve(
     transport = ASGITransport(scope, receive, send, cookies)
     try:
         await server.start()
+        await send({"type": "websocket.accept"})
         server.accept(transport)
     except DDPError as problem:
         logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
         await send({"type": "websocket.close", "code": 1013, "reason": "Try again later"})
         return
-    await send({"type": "websocket.accept"})
     await transport.run()
 
 
