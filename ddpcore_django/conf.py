@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -10,7 +11,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from ddpcore.server.server import Options
+
 __all__ = ["Conf", "conf", "read"]
+
+SERVER = frozenset(Options.__slots__) - {"threads"}  # which is THREADS
 
 T = TypeVar("T")
 
@@ -34,6 +39,8 @@ class Conf:
             does; see `ddpcore_django.triggers`).
         poll_interval: Seconds between two runs of a query that is asked as a whole when something
             changes: the least, so that many changes cost few runs.
+        server: Further arguments of `ddpcore.Server`, such as ``{"connect_timeout": 20}``; those
+            that have places of their own are not among them.
     """
 
     bus: str = "auto"
@@ -42,6 +49,7 @@ class Conf:
     watch: tuple[str, ...] = ()
     capture: Literal["signals", "triggers"] = "signals"
     poll_interval: float = 0.05
+    server: Mapping[str, Any] = field(default_factory=dict)
 
     def captures(self, vendor: str) -> Literal["notify", "memory"]:
         """How a write to a database of this vendor is announced."""
@@ -77,6 +85,11 @@ def conf() -> Conf:
     if found.capture not in ("signals", "triggers"):
         raise ImproperlyConfigured(
             f'DDPCORE["CAPTURE"] is "signals" or "triggers", not {found.capture!r}.'
+        )
+    if unknown := sorted(set(found.server) - SERVER):
+        raise ImproperlyConfigured(
+            f'DDPCORE["SERVER"] has no {", ".join(unknown)}. There are: '
+            f"{', '.join(sorted(SERVER))}."
         )
     return found
 

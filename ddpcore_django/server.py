@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from ddpcore.bus import MemoryBus
 from ddpcore.errors import DDPError
+from ddpcore.hookspecs import hookimpl
 from ddpcore.live.query import LiveQuery, MergedQueries
 from ddpcore.server import Context, Server
 from ddpcore_django.capture import captured_topics, memory_buses
@@ -38,17 +39,11 @@ LEFT_FOR_HANDLERS = 2
 
 
 class DjangoServer(Server):
-    """A server whose threads may use the ORM, and whose memory bus hears of its commits.
-
-    Attributes:
-        on_start: Called on the event loop when it has started.
-        on_stop: Called there when it is about to stop.
-    """
+    """A server whose threads may use the ORM, and whose memory bus hears of its commits."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(executor=self._database_threads, **options)
-        self.on_start: list[Callable[[], None]] = []
-        self.on_stop: list[Callable[[], None]] = []
+        self.plugins.register(_Announcing())
         self.on_gap.append(self._renew)
 
     def _database_threads(self) -> DatabaseThreads:
@@ -77,21 +72,18 @@ class DjangoServer(Server):
         # What cut the bus off from the database may have cut off the threads, too.
         self._pool.renew()
 
-    async def _start(self) -> None:
-        await super()._start()
-        if isinstance(self.bus, MemoryBus):
-            memory_buses.add(self.bus)
-        for callback in self.on_start:
-            callback()
 
-    async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
-        """See `Server.stop`."""
-        for callback in self.on_stop:
-            callback()
-        try:
-            await super().stop(patience, spread)
-        finally:
-            memory_buses.discard(self.bus)  # last: what handlers write until then is told
+class _Announcing:
+    """Commits are told to the memory bus of a server while it runs."""
+
+    @hookimpl(tryfirst=True)
+    def ddpcore_server_started(self, server: Server) -> None:
+        if isinstance(server.bus, MemoryBus):
+            memory_buses.add(server.bus)
+
+    @hookimpl(trylast=True)  # what others write until then is told
+    def ddpcore_server_stopping(self, server: Server) -> None:
+        memory_buses.discard(server.bus)
 
 
 def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
@@ -99,9 +91,9 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
 
     Args:
         registry: The collections, publications and endpoints.
-        options: Passed to `ddpcore.Server`.
+        options: Passed to `ddpcore.Server`, before what `DDPCORE["SERVER"]` says.
     """
-    server = DjangoServer(**options)
+    server = DjangoServer(**{**conf().server, **options})
     for name, function in registry.methods.items():
         server.method(name)(_method(function))
     for name, publication in registry.publications.items():

@@ -35,9 +35,6 @@ class Clients:
         self._proxies = proxies
         self._crowd = Crowd("clients", None, most_of_one, proxies=proxies)
 
-    def __len__(self) -> int:
-        return len(self._crowd)
-
     def enter(self, peer: str | None, headers: Mapping[str, str]) -> Place:
         """Take a place.
 

@@ -42,6 +42,41 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         help="let web pages of this origin connect, beside those of the same host;"
         " * for all; may be given several times",
     )
+    parser.add_argument(
+        "--forwarded-count",
+        type=int,
+        metavar="N",
+        help="how many proxies stand before the server and tell whom they heard, in"
+        " X-Forwarded-For and X-Forwarded-Proto (default: what the server says, mostly 0)",
+    )
+    parser.add_argument(
+        "--max-connections",
+        type=int,
+        metavar="N",
+        help="connections that each process takes on (default: 20000, or as many as it may open"
+        " files)",
+    )
+    parser.add_argument(
+        "--max-connections-per-address",
+        type=int,
+        metavar="N",
+        help="those of one address, per process (default: 1000)",
+    )
+    parser.add_argument(
+        "--header-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="in which the headers of a request must have come; also how long a connection may"
+        " lie idle between two requests (default: 20)",
+    )
+    parser.add_argument(
+        "--sockjs",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of SockJS, such as heartbeat_delay=20 (seconds; default: 45) or"
+        " websocket=no (default: yes); may be given several times",
+    )
     if workers:
         parser.add_argument(
             "--workers",

@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ddpcore.errors import DDPError
 from ddpcore_tornado import sockjs
@@ -36,6 +37,7 @@ class Options:
         sockjs: How SockJS is spoken.
         meteor: The ``star.json`` of a Meteor bundle to serve.
         root_url: Where its pages are seen from outside; None: where each request says.
+        given: All that was given on the command line, for plugins that have added to it.
     """
 
     bind: Sequence[Binding] = (Binding("127.0.0.1", 8000),)
@@ -53,6 +55,7 @@ class Options:
     sockjs: sockjs.Options = field(default_factory=sockjs.Options)
     meteor: str | None = None
     root_url: str | None = None
+    given: argparse.Namespace | None = None
 
 
 def read_options(given: argparse.Namespace) -> Options:
@@ -66,12 +69,28 @@ def read_options(given: argparse.Namespace) -> Options:
         raise DDPError(f"--workers takes a number of processes from 1, not {workers}.")
     if not 0 <= given.drain < math.inf:
         raise DDPError(f"--drain takes a number of seconds from 0, not {given.drain:g}.")
+    if given.forwarded_count is not None and given.forwarded_count < 0:
+        raise DDPError(
+            f"--forwarded-count takes a number of proxies from 0, not {given.forwarded_count}."
+        )
     return Options(
         bind=[parse_binding(text) for text in given.bind or [DEFAULT_BIND]],
         bus=given.bus,
         origins=given.origin,
+        forwarded_count=given.forwarded_count,
         certfile=given.certfile,
         keyfile=given.keyfile,
         workers=workers,
         drain=given.drain,
+        limits=_limits(
+            connections=given.max_connections,
+            connections_per_address=given.max_connections_per_address,
+            header_timeout=given.header_timeout,
+        ),
+        sockjs=sockjs.read_options(given.sockjs),
+        given=given,
     )
+
+
+def _limits(**given: Any) -> Limits:
+    return Limits(**{name: limit for name, limit in given.items() if limit is not None})

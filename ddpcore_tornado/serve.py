@@ -12,9 +12,9 @@ import ssl
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.routing import AnyMatches, Rule
 from tornado.web import Application as TornadoApplication
 from tornado.web import RequestHandler
@@ -25,6 +25,8 @@ from ddpcore.errors import DDPError
 from ddpcore.plugins import make_bus
 from ddpcore.server import Server
 from ddpcore_tornado.doorway import doorways
+from ddpcore_tornado.files import within_files
+from ddpcore_tornado.http import LimitedHTTPServer
 from ddpcore_tornado.listening import Binding, bind, bindings_of
 from ddpcore_tornado.options import Options
 from ddpcore_tornado.owner import Owner
@@ -65,6 +67,8 @@ async def serve(application: Application, options: Options, worker: Worker | Non
         ddpcore.DDPError: An address, the certificate or the bus cannot be used.
     """
     server = application.server
+    if options.forwarded_count is not None:
+        server.options = replace(server.options, forwarded_count=options.forwarded_count)
     url = _bus_url(application, options)
     tls = _tls(options)
     threads = ThreadPoolExecutor(options.site_threads, "ddpcore-http")
@@ -72,8 +76,15 @@ async def serve(application: Application, options: Options, worker: Worker | Non
     if application.wsgi is not None:
         site = Site(application.wsgi, threads, multiprocess=worker is not None)
     routes = _routes(server, options, site)
-    owner = None if worker is None else Owner(worker, routes)
-    http = HTTPServer(owner or routes, ssl_options=tls)
+    owner = None
+    if worker is not None:
+        owner = Owner(worker, routes, server.options.max_message_size, options.limits.body_timeout)
+    http = LimitedHTTPServer(
+        owner or routes,
+        limits=within_files(options.limits),
+        forwarded_count=server.options.forwarded_count,
+        ssl_options=tls,
+    )
     server.bus = make_bus(server.plugins, url)
     if worker is not None and not server.bus.crosses_processes:
         raise DDPError(
@@ -182,7 +193,11 @@ def _tls(options: Options) -> ssl.SSLContext | None:
 
 
 def _routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
-    rules: list[Any] = list(handlers(server, origins=options.origins))
+    rules: list[Any] = list(
+        handlers(server, origins=options.origins, sockjs=options.sockjs, limits=options.limits)
+    )
+    for more in server.plugins.hook.ddpcore_routes(server=server, options=options):
+        rules += more
     rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 

@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 from http import HTTPStatus
+from typing import Any
 
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler
@@ -54,6 +55,18 @@ class RawWebSocket(RequestHandler):
         self._server = server
         self._origins = origins
         self._clients = clients
+
+    def check_xsrf_cookie(self) -> None:
+        """No request is trusted for its cookies; those that Tornado would ask are refused."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Any other method, HEAD included, has no meaning here: only a GET can be upgraded."""
+        if status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+            super().write_error(status_code, **kwargs)
+            return
+        self.set_header("Allow", "GET")
+        self.clear_header("Content-Type")
+        self.finish()
 
     async def get(self) -> None:
         """Upgrade, or say what this address is for. The first client starts the server."""
@@ -159,7 +172,12 @@ class RawWebSocket(RequestHandler):
             connection.places = _places(stream, place)
             stream.close()
             connection.early, connection.socket = early, taken
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
+            try:
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
+            except BaseException:
+                for each in connection.places:
+                    each.leave()
+                raise
         else:
             connection.places = _places(stream, place)
             StreamTransport(stream, connection, read)
