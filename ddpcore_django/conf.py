@@ -41,6 +41,8 @@ class Conf:
             changes: the least, so that many changes cost few runs.
         server: Further arguments of `ddpcore.Server`, such as ``{"connect_timeout": 20}``; those
             that have places of their own are not among them.
+        site: What answers at paths that are not DDP's: the project's ``"wsgi"`` or ``"asgi"``
+            application, or None: nothing.
     """
 
     bus: str = "auto"
@@ -50,6 +52,7 @@ class Conf:
     capture: Literal["signals", "triggers"] = "signals"
     poll_interval: float = 0.05
     server: Mapping[str, Any] = field(default_factory=dict)
+    site: Literal["wsgi", "asgi"] | None = "wsgi"
 
     def captures(self, vendor: str) -> Literal["notify", "memory"]:
         """How a write to a database of this vendor is announced."""
@@ -90,6 +93,10 @@ def conf() -> Conf:
         raise ImproperlyConfigured(
             f'DDPCORE["SERVER"] has no {", ".join(unknown)}. There are: '
             f"{', '.join(sorted(SERVER))}."
+        )
+    if found.site not in ("wsgi", "asgi", None):
+        raise ImproperlyConfigured(
+            f'DDPCORE["SITE"] is "wsgi", "asgi" or None, not {found.site!r}.'
         )
     return found
 

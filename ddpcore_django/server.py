@@ -16,6 +16,7 @@ from ddpcore.bus import MemoryBus
 from ddpcore.errors import DDPError
 from ddpcore.hookspecs import hookimpl
 from ddpcore.live.query import LiveQuery, MergedQueries
+from ddpcore.meteor.autoupdate import autoupdate
 from ddpcore.server import Context, Server
 from ddpcore_django.capture import captured_topics, memory_buses
 from ddpcore_django.conf import conf
@@ -27,6 +28,7 @@ from ddpcore_django.publication import Publication
 from ddpcore_django.registry import API, Registry
 from ddpcore_django.threads import DatabaseThreads
 from ddpcore_django.users import lazy_user
+from ddpcore_django.views import apps_in_urls
 
 __all__ = ["live_queries", "make_server", "postgres_dsn"]
 
@@ -94,6 +96,7 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
         options: Passed to `ddpcore.Server`, before what `DDPCORE["SERVER"]` says.
     """
     server = DjangoServer(**{**conf().server, **options})
+    autoupdate(server).sources.append(apps_in_urls)
     for name, function in registry.methods.items():
         server.method(name)(_method(function))
     for name, publication in registry.publications.items():

@@ -43,7 +43,7 @@ __all__ = ["Owner", "owner_of"]
 
 logger = logging.getLogger(__name__)
 
-_SESSION = re.compile(r"/sockjs/[^/.]+/([^/.]+)/(?!websocket/?$)[^/.]+/?")
+_SESSION = re.compile(r"(?:/.*)?/sockjs/[^/.]+/([^/.]+)/(?!websocket/?$)[^/.]+/?")
 
 # Who asks in truth: protocol and address. Believed where only workers can connect.
 _PEER = "X-Ddpcore-Peer"

@@ -110,7 +110,7 @@ class SessionRuntime:
             random_id(),
             self,
             methods=server.methods,
-            publications=server.publications,
+            publications=server.offered,
             now=self._clock.time(),
             heartbeat_interval=options.heartbeat_interval,
             heartbeat_timeout=options.heartbeat_timeout,
@@ -259,7 +259,7 @@ class SessionRuntime:
         if isinstance(subscription.handler, Handler):
             return subscription.handler
         assert subscription.name is not None
-        return self.server.publications[subscription.name]
+        return self.server.offered[subscription.name]
 
     def stopped(self, subscription: Subscription) -> None:
         """Run a subscription's `on_stop` callbacks, after its documents and before `nosub`."""

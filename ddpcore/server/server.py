@@ -7,7 +7,8 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from weakref import WeakSet
 
 from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.live.crossbar import Crossbar
+from ddpcore.meteor import autoupdate
 from ddpcore.plugins import plugin_manager
 from ddpcore.server.admission import Admission
 from ddpcore.server.companions import Companions
@@ -107,6 +109,8 @@ class Server:
         plugins: Plugins for this server alone, beside the installed ones.
 
     Attributes:
+        publications: The publications that were defined, by name.
+        offered: These, and those that every server has.
         traffic: What was sent to its clients, in numbers.
         wants_cookies: Whether transports are to bring cookies; False: nobody looks at them.
     """
@@ -155,6 +159,9 @@ class Server:
         )
         self.methods: dict[str, Handler] = {}
         self.publications: dict[str, Handler] = {}
+        # What every page of Meteor subscribes to; a publication of that name goes before it.
+        own = Handler(autoupdate.NAME, autoupdate.publish_versions)
+        self.offered: Mapping[str, Handler] = ChainMap(self.publications, {own.name: own})
         self.universal: list[Handler] = []
         self._strategies: dict[str, PublicationStrategy] = {}
         self.bus: Bus = bus or MemoryBus()
@@ -175,7 +182,7 @@ class Server:
         # that whoever asked may give up and others still wait for them.
         self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._closing = False
+        self._closing = self._refusing = False
         self._companions = Companions(self)
         # All that have been accepted and are not over, also those that have yet to connect.
         self._clients: set[SessionRuntime] = set()
@@ -289,12 +296,12 @@ class Server:
         while waiting stops nothing: others may wait for the same start.
 
         Raises:
-            ddpcore.DDPError: The bus or a plugin cannot work, the server is stopping, or runs on
-                another event loop; the text says what to do.
+            ddpcore.DDPError: The bus or a plugin cannot work, or the server runs on another event
+                loop; the text says what to do. `ddpcore.errors.Stopping`, if it is stopping.
         """
         abandoned = self._come_home()
-        if self._closing:
-            raise DDPError("The server is stopping: come back when it has started again.")
+        if self._closing or self._refusing:
+            raise Stopping("The server is stopping: come back when it has started again.")
         if self._starting is None:
             self._loop = asyncio.get_running_loop()
             self._starting = asyncio.create_task(self._start(abandoned))
@@ -354,7 +361,7 @@ class Server:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
         self._executor = self._crossbar = self._starting = self._stopping = None
-        self._closing = False
+        self._closing = self._refusing = False
         self.sessions.clear()
         self._clients.clear()
         self._transports.clear()
@@ -376,6 +383,14 @@ class Server:
 
     def _threads(self) -> Executor:
         return ThreadPoolExecutor(self.options.threads, "ddpcore")
+
+    def refuse(self) -> None:
+        """Take no new clients until it has been stopped, with which `stop` begins as well.
+
+        A port that is closed does not keep them all away: proxies keep connections open, and ask
+        by them for whoever is new.
+        """
+        self._refusing = True
 
     async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
         """Let running handlers finish, close all connections, and release everything. Idempotent.
@@ -407,9 +422,11 @@ class Server:
                 if not self._closing:  # else it has failed, and is being undone
                     self._starting.cancel()
                 await asyncio.wait([self._starting])  # and by then somebody may have tried anew
+            self.refuse()
             await self._release(patience, spread)
         finally:
             self._stopping = None
+            self._refusing = False
             if self._crossbar is None:  # else it was interrupted, and can be asked for again
                 self._starting = None
 
@@ -457,7 +474,9 @@ class Server:
         Raises:
             ddpcore.DDPError: The server has not been started, or is stopping.
         """
-        if self._crossbar is None or self._closing:
+        if self._closing or self._refusing:
+            raise Stopping("The server is stopping: come back when it has started again.")
+        if self._crossbar is None:
             raise DDPError("The server is not running: await server.start() first.")
         transport.high_water = self.options.high_water
         transport.max_message_size = self.max_message_size(None)
