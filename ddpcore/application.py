@@ -21,28 +21,61 @@ class Application:
     Attributes:
         server: The DDP server.
         wsgi: A WSGI application for all HTTP paths that are not DDP's; it may block.
+        asgi: An ASGI application in its place.
         bus: The URL of the bus to use where the command line names none.
         postgres: The DSN that the bus URL ``postgres:`` stands for, if there is one.
         name: What to call it in messages, e.g. ``mysite.settings``.
+
+    Raises:
+        ddpcore.DDPError: It has both a WSGI and an ASGI application.
     """
 
     server: Server
     wsgi: Callable[..., Any] | None = None
+    asgi: Callable[..., Any] | None = None
     bus: str = "memory:"
     postgres: str | None = None
     name: str = "server"
 
+    def __post_init__(self) -> None:
+        if self.wsgi is not None and self.asgi is not None:
+            raise DDPError("Serve either a WSGI or an ASGI application, not both.")
 
-def load(target: str) -> Application:
+
+def load(target: str, *, wsgi: str | None = None, asgi: str | None = None) -> Application:
     """The application around the server named ``package.module:server``.
 
+    Args:
+        target: The name of the server.
+        wsgi: The name of a WSGI application beside it, in the same form.
+        asgi: The name of an ASGI application in its place.
+
     Raises:
-        ddpcore.DDPError: There is no such module, or no server in it.
+        ddpcore.DDPError: There is no such module, or nothing of the kind in it.
     """
+    server = _named(target, "A server", "package.module:server")
+    if not isinstance(server, Server):
+        raise DDPError(f"{target} is no ddpcore.Server, but of type {type(server).__name__}.")
+    return Application(server, wsgi=_site(wsgi, "WSGI"), asgi=_site(asgi, "ASGI"), name=target)
+
+
+def _site(target: str | None, kind: str) -> Callable[..., Any] | None:
+    if target is None:
+        return None
+    application = _named(target, f"The {kind} application", "package.module:app")
+    if not callable(application):
+        raise DDPError(
+            f"{target} is no {kind} application, but of type {type(application).__name__}, which "
+            "cannot be called."
+        )
+    return application  # type: ignore[no-any-return]
+
+
+def _named(target: str, what: str, form: str) -> Any:
     module_name, _, attribute = target.partition(":")
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", target):
         raise DDPError(
-            f"A server is named as package.module:server, the second part being the variable in "
+            f"{what} is named as {form}, the second part being the variable in "
             f"the module, not {target!r}."
         )
     try:
@@ -55,9 +88,6 @@ def load(target: str) -> Application:
             f"imported, or set PYTHONPATH."
         ) from problem
     try:
-        server = getattr(module, attribute)
+        return getattr(module, attribute)
     except AttributeError as problem:
         raise DDPError(f"The module {module_name!r} has no {attribute!r}.") from problem
-    if not isinstance(server, Server):
-        raise DDPError(f"{target} is no ddpcore.Server, but of type {type(server).__name__}.")
-    return Application(server, name=target)

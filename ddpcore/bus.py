@@ -106,6 +106,14 @@ class Bus(ABC):
 
     crosses_processes: bool = False
 
+    @property
+    def connected(self) -> bool:
+        """Whether changes are heard as they happen: False while there is only a `Gap` to come.
+
+        New clients are better off elsewhere meanwhile, and `/readyz` says so.
+        """
+        return True
+
     @abstractmethod
     async def start(self, deliver: Callable[[BusEvent], None]) -> None:
         """Begin; `deliver` is called on the running loop and must not block or raise.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DDPError", "MeteorError"]
+__all__ = ["DDPError", "MeteorError", "Stopping"]
 
 
 class DDPError(Exception):
     """A mistake in the use of ddpcore itself; never shown to a client."""
+
+
+class Stopping(DDPError):
+    """The server takes no new clients, since it is stopping."""
 
 
 class MeteorError(Exception):

@@ -8,6 +8,7 @@ first result wins, all implementations are called, the latest registered first.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,32 @@ hookimpl = pluggy.HookimplMarker("ddpcore")
 @hookspec
 def ddpcore_register(server: Server) -> None:
     """Register methods and publications on a server that was just made."""
+
+
+@hookspec
+def ddpcore_server_started(server: Server) -> Awaitable[None] | None:
+    """The server has started, and lets nobody in until you are done: open what you need.
+
+    Called on the event loop, which must not be blocked; it may be a coroutine function, and is
+    awaited. The plugin registered first is called first, and each waits for the one before it.
+    The bus delivers and the threads run: `server.crossbar`, `server.bus` and `server.in_thread`
+    can be used. An exception makes `Server.start()` fail with a `DDPError` that names the plugin;
+    what was started by then is stopped, and the next start calls everybody anew. If the start is
+    cancelled, because the server is stopped meanwhile, so is the coroutine that it waits for.
+    """
+
+
+@hookspec
+def ddpcore_server_stopping(server: Server) -> Awaitable[None] | None:
+    """The server stops, and all clients are gone: close what you have opened.
+
+    Called on the event loop, once for each `ddpcore_server_started` that came through, also where
+    another plugin made the start fail; it may be a coroutine function, and is awaited. The plugin
+    registered last is called first. Handlers have ended by now; the bus and the threads have not.
+    An exception is logged, and so is who takes longer than the `patience` of `Server.stop` (5
+    seconds); stopping goes on. The server may be started again, also on another event loop.
+    Not called where the process is killed, or the event loop closed before the server was stopped.
+    """
 
 
 @hookspec(firstresult=True)
@@ -96,6 +123,18 @@ def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
 @hookspec
 def ddpcore_serve_options(parser: argparse.ArgumentParser) -> None:
     """Add options to `ddpcore serve`."""
+
+
+@hookspec
+def ddpcore_routes(server: Server, options: Any) -> list[Any] | None:
+    """Give rules of Tornado for what `ddpcore serve` shall serve beside DDP, or return None.
+
+    Called in each process that serves, on its event loop, before the server is started. A rule is
+    whatever a `tornado.web.Application` takes. The rules come behind the addresses of DDP and
+    before the site, those of the plugin that was registered last first. `options` is the
+    `ddpcore_tornado.options.Options` of the command; its `given` has what `ddpcore_serve_options`
+    has added.
+    """
 
 
 @hookspec(firstresult=True)

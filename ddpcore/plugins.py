@@ -33,7 +33,10 @@ class BuiltIn:
         from ddpcore.application import load
 
         target: str | None = getattr(options, "app", None)
-        return None if target is None else load(target)
+        if target is None:
+            return None
+        wsgi, asgi = (getattr(options, kind, None) for kind in ("wsgi", "asgi"))
+        return load(target, wsgi=wsgi, asgi=asgi)
 
     @hookimpl(trylast=True)
     def ddpcore_bus(self, url: str) -> Bus | None:

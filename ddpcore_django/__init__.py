@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         staff_only,
         this,
     )
+    from ddpcore_django.views import MeteorView
 
 __all__ = [
     "API",
@@ -45,6 +46,7 @@ __all__ = [
     "AlreadyRegistered",
     "Collection",
     "MeteorError",
+    "MeteorView",
     "Publication",
     "api_endpoint",
     "login_required",
@@ -56,6 +58,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Late: the plugin module lives in this package and is loaded also where Django is missing.
+    if name == "MeteorView":
+        return getattr(import_module("ddpcore_django.views"), name)
     if name in __all__:
         return getattr(import_module("ddpcore_django.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

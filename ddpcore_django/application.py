@@ -15,9 +15,12 @@ from ddpcore.errors import DDPError
 from ddpcore_django.checks import before_serving
 from ddpcore_django.conf import conf
 from ddpcore_django.server import make_server, postgres_dsn
-from ddpcore_django.wsgi import site
+from ddpcore_django.site import asgi_site, wsgi_site
+from ddpcore_django.views import apps_in_urls
 
 __all__ = ["from_project", "from_settings", "set_up"]
+
+logger = logging.getLogger(__name__)
 
 
 def from_settings(module: str) -> Application:
@@ -72,7 +75,8 @@ def from_project(name: str | None = None) -> Application:
     """The project that Django has been set up for.
 
     Raises:
-        ddpcore.DDPError: `ddpcore_django` is not installed in it, or a system check fails.
+        ddpcore.DDPError: `ddpcore_django` is not installed in it, a system check fails, or the
+            bundle of a `MeteorView` is damaged.
     """
     if "ddpcore_django" not in settings.INSTALLED_APPS and not any(
         app.startswith("ddpcore_django.apps") for app in settings.INSTALLED_APPS
@@ -81,13 +85,29 @@ def from_project(name: str | None = None) -> Application:
     if obstacles := before_serving():
         raise DDPError("\n".join(str(each) for each in obstacles))
     dsn = postgres_dsn()
-    chosen = conf().bus
-    wsgi = site()
+    chosen, kind = conf().bus, conf().site
+    wsgi = wsgi_site() if kind == "wsgi" else None
+    asgi = asgi_site() if kind == "asgi" else None
     _enable_loggers()  # making the site has set Django up once more
+    _load_meteor_apps()
     return Application(
         server=make_server(),
         wsgi=wsgi,
+        asgi=asgi,
         bus=chosen if chosen != "auto" else "postgres:" if dsn else "memory:",
         postgres=dsn,
         name=name or settings.SETTINGS_MODULE or "the Django project",
     )
+
+
+def _load_meteor_apps() -> None:
+    try:
+        apps = apps_in_urls()
+    except ImproperlyConfigured:
+        raise
+    except Exception:
+        # A site whose URLs are broken can be mended while DDP is served, as before it had a view.
+        logger.exception("The URLs of the project cannot be loaded")
+        return
+    for app in apps:
+        _ = app.edition

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -10,9 +11,12 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from ddpcore.server.server import Options
 from ddpcore_django.publishing import publisher_of
 
 __all__ = ["Conf", "conf", "read"]
+
+SERVER = frozenset(Options.__slots__) - {"threads"}  # which is THREADS
 
 T = TypeVar("T")
 
@@ -37,6 +41,10 @@ class Conf:
             does; see `ddpcore_django.triggers`).
         poll_interval: Seconds between two runs of a query that is asked as a whole when something
             changes: the least, so that many changes cost few runs.
+        server: Further arguments of `ddpcore.Server`, such as ``{"connect_timeout": 20}``; those
+            that have places of their own are not among them.
+        site: What answers at paths that are not DDP's: the project's ``"wsgi"`` or ``"asgi"``
+            application, or None: nothing.
     """
 
     bus: str = "auto"
@@ -45,6 +53,8 @@ class Conf:
     watch: tuple[str, ...] = ()
     capture: Literal["signals", "triggers"] = "signals"
     poll_interval: float = 0.05
+    server: Mapping[str, Any] = field(default_factory=dict)
+    site: Literal["wsgi", "asgi"] | None = "wsgi"
 
     def captures(self, vendor: str) -> Literal["notify", "publish"]:
         """How a write to a database of this vendor is announced."""
@@ -81,6 +91,15 @@ def conf() -> Conf:
     if found.capture not in ("signals", "triggers"):
         raise ImproperlyConfigured(
             f'DDPCORE["CAPTURE"] is "signals" or "triggers", not {found.capture!r}.'
+        )
+    if unknown := sorted(set(found.server) - SERVER):
+        raise ImproperlyConfigured(
+            f'DDPCORE["SERVER"] has no {", ".join(unknown)}. There are: '
+            f"{', '.join(sorted(SERVER))}."
+        )
+    if found.site not in ("wsgi", "asgi", None):
+        raise ImproperlyConfigured(
+            f'DDPCORE["SITE"] is "wsgi", "asgi" or None, not {found.site!r}.'
         )
     return found
 

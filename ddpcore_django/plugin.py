@@ -28,6 +28,11 @@ def ddpcore_application(options: argparse.Namespace) -> Application | None:
         return None
     if getattr(options, "app", None) is not None:
         raise DDPError("Name either a server or --settings, not both.")
+    if getattr(options, "wsgi", None) or getattr(options, "asgi", None):
+        raise DDPError(
+            "--wsgi and --asgi are for servers without Django. The site of a Django project is "
+            'chosen by DDPCORE["SITE"] in its settings: "wsgi", "asgi" or None.'
+        )
     try:
         import django  # noqa: F401
     except ImportError as problem:

@@ -13,7 +13,9 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
 
 from ddpcore.errors import DDPError
+from ddpcore.hookspecs import hookimpl
 from ddpcore.live.query import LiveQuery, MergedQueries
+from ddpcore.meteor.autoupdate import autoupdate
 from ddpcore.server import Context, Server
 from ddpcore_django.capture import captured_topics, told_buses
 from ddpcore_django.conf import conf
@@ -26,6 +28,7 @@ from ddpcore_django.publishing import publisher_of
 from ddpcore_django.registry import API, Registry
 from ddpcore_django.threads import DatabaseThreads
 from ddpcore_django.users import lazy_user
+from ddpcore_django.views import apps_in_urls
 
 __all__ = ["live_queries", "make_server", "postgres_dsn"]
 
@@ -38,17 +41,11 @@ LEFT_FOR_HANDLERS = 2
 
 
 class DjangoServer(Server):
-    """A server whose threads may use the ORM, and whose bus hears of its commits.
-
-    Attributes:
-        on_start: Called on the event loop when it has started.
-        on_stop: Called there when it is about to stop.
-    """
+    """A server whose threads may use the ORM, and whose bus hears of its commits."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(executor=self._database_threads, **options)
-        self.on_start: list[Callable[[], None]] = []
-        self.on_stop: list[Callable[[], None]] = []
+        self.plugins.register(_Announcing())
         self.on_gap.append(self._renew)
 
     def _database_threads(self) -> DatabaseThreads:
@@ -77,26 +74,24 @@ class DjangoServer(Server):
         # What cut the bus off from the database may have cut off the threads, too.
         self._pool.renew()
 
-    async def _start(self) -> None:
-        await super()._start()
-        if self.bus.publisher() is not None:
-            told_buses.add(self.bus)
-            if self.bus.crosses_processes and publisher_of(conf().bus) is None:
-                logger.warning(
-                    "Nobody but servers tells this bus of changes: name it in DDPCORE['BUS'], so "
-                    "that manage.py and all other programs of the project do, too."
-                )
-        for callback in self.on_start:
-            callback()
 
-    async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
-        """See `Server.stop`."""
-        for callback in self.on_stop:
-            callback()
-        try:
-            await super().stop(patience, spread)
-        finally:
-            told_buses.discard(self.bus)  # last: what handlers write until then is told
+class _Announcing:
+    """Commits are told to the bus of a server while it runs."""
+
+    @hookimpl(tryfirst=True)
+    def ddpcore_server_started(self, server: Server) -> None:
+        if server.bus.publisher() is None:
+            return
+        told_buses.add(server.bus)
+        if server.bus.crosses_processes and publisher_of(conf().bus) is None:
+            logger.warning(
+                "Nobody but servers tells this bus of changes: name it in DDPCORE['BUS'], so that "
+                "manage.py and all other programs of the project do, too."
+            )
+
+    @hookimpl(trylast=True)  # what others write until then is told
+    def ddpcore_server_stopping(self, server: Server) -> None:
+        told_buses.discard(server.bus)
 
 
 def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
@@ -104,9 +99,10 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
 
     Args:
         registry: The collections, publications and endpoints.
-        options: Passed to `ddpcore.Server`.
+        options: Passed to `ddpcore.Server`, before what `DDPCORE["SERVER"]` says.
     """
-    server = DjangoServer(**options)
+    server = DjangoServer(**{**conf().server, **options})
+    autoupdate(server).sources.append(apps_in_urls)
     for name, function in registry.methods.items():
         server.method(name)(_method(function))
     for name, publication in registry.publications.items():

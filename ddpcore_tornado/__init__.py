@@ -16,9 +16,10 @@ from ddpcore_tornado.limits import Limits
 
 if TYPE_CHECKING:
     from ddpcore_tornado.http import listen
+    from ddpcore_tornado.meteor import meteor_handlers
     from ddpcore_tornado.routes import handlers
 
-__all__ = ["Limits", "handlers", "listen"]
+__all__ = ["Limits", "handlers", "listen", "meteor_handlers"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +28,10 @@ def __getattr__(name: str) -> Any:
         from ddpcore_tornado.routes import handlers
 
         return handlers
+    if name == "meteor_handlers":
+        from ddpcore_tornado.meteor import meteor_handlers
+
+        return meteor_handlers
     if name == "listen":
         from ddpcore_tornado.http import listen
 

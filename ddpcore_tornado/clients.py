@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tornado.httputil import HTTPServerRequest
-
 from ddpcore.forwarded import client_address
 from ddpcore_tornado.crowd import Crowd, Place
 
-__all__ = ["Clients", "peer_of"]
-
-# What Tornado says of the peer of a Unix socket.
-_NOBODY = "0.0.0.0"  # noqa: S104
-
-
-def peer_of(request: HTTPServerRequest) -> str | None:
-    """The IP address of the socket's peer; None if it has none."""
-    address: str | None = request.remote_ip
-    return None if address == _NOBODY else address
+__all__ = ["Clients"]
 
 
 class Clients:
@@ -34,9 +23,6 @@ class Clients:
     ) -> None:
         self._proxies = proxies
         self._crowd = Crowd("clients", None, most_of_one, proxies=proxies)
-
-    def __len__(self) -> int:
-        return len(self._crowd)
 
     def enter(self, peer: str | None, headers: Mapping[str, str]) -> Place:
         """Take a place.

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["DEFAULT_BIND", "DRAIN", "add_options"]
+__all__ = ["DEFAULT_BIND", "DRAIN", "MAX_UPLOAD", "SITE_THREADS", "add_options"]
 
 DRAIN = 5.0
 """Seconds over which clients are closed at the end. Those of one process come back to others: ten
 thousand of them are then two thousand a second. Twice the time would not fit into the ten seconds
 that Docker gives a process to stop."""
+
+SITE_THREADS = 4
+"""Requests to a WSGI site that run at once. Each may hold a connection to the database, and Python
+runs one of them at a time."""
+
+MAX_UPLOAD = 100 * 1024 * 1024
+"""Bytes that a request to the site may have. They go to a temporary file, so this is a limit for
+the disk, and for what a stranger may send."""
 
 DEFAULT_BIND = "127.0.0.1:8000"
 
@@ -25,7 +33,20 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         "--bind",
         action="append",
         metavar="HOST:PORT",
-        help=f"listen here; may be given several times (default: {DEFAULT_BIND})",
+        help="listen here, or at unix:PATH; may be given several times (default: the sockets that"
+        f" systemd hands over, else {DEFAULT_BIND})",
+    )
+    parser.add_argument(
+        "--bind-mode",
+        metavar="MODE",
+        help="who may connect to unix:PATH, as an octal number such as 660 (default: whom the"
+        " umask lets write)",
+    )
+    parser.add_argument(
+        "--monitor",
+        metavar="HOST:PORT",
+        help="say at /healthz and /readyz of this address, or of unix:PATH, whether all is well"
+        " (default: nowhere)",
     )
     parser.add_argument(
         "--bus",
@@ -41,6 +62,41 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         metavar="ORIGIN",
         help="let web pages of this origin connect, beside those of the same host;"
         " * for all; may be given several times",
+    )
+    parser.add_argument(
+        "--forwarded-count",
+        type=int,
+        metavar="N",
+        help="how many proxies stand before the server and tell whom they heard, in"
+        " X-Forwarded-For and X-Forwarded-Proto (default: what the server says, mostly 0)",
+    )
+    parser.add_argument(
+        "--max-connections",
+        type=int,
+        metavar="N",
+        help="connections that each process takes on (default: 20000, or as many as it may open"
+        " files)",
+    )
+    parser.add_argument(
+        "--max-connections-per-address",
+        type=int,
+        metavar="N",
+        help="those of one address, per process (default: 1000)",
+    )
+    parser.add_argument(
+        "--header-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="in which the headers of a request must have come; also how long a connection may"
+        " lie idle between two requests (default: 20)",
+    )
+    parser.add_argument(
+        "--sockjs",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of SockJS, such as heartbeat_delay=20 (seconds; default: 45) or"
+        " websocket=no (default: yes); may be given several times",
     )
     if workers:
         parser.add_argument(
@@ -59,5 +115,40 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         help="when stopping, close clients one after the other over this time, so that they do not"
         f" all come back in one instant; 0: at once (default: {DRAIN:g})",
     )
-    parser.add_argument("--certfile", metavar="PEM", help="serve TLS with this certificate chain")
+    if workers:
+        parser.add_argument(
+            "--meteor",
+            metavar="STAR.JSON",
+            help="serve the client of the Meteor app of this bundle, on all paths that are not"
+            " DDP's; METEOR_SETTINGS in the environment has its settings. A Django project names"
+            " its bundle in urls.py, with MeteorView (default: none)",
+        )
+        parser.add_argument(
+            "--root-url",
+            metavar="URL",
+            help="where the pages of --meteor are seen from outside, such as"
+            " https://www.example.com/app; DDP is then below the same path (default: where each"
+            " request says)",
+        )
+    parser.add_argument(
+        "--certfile",
+        metavar="PEM",
+        help="serve TLS with this certificate chain; SIGHUP reads it again",
+    )
     parser.add_argument("--keyfile", metavar="PEM", help="its private key, if in a file of its own")
+    parser.add_argument(
+        "--site-threads",
+        type=int,
+        default=SITE_THREADS,
+        metavar="N",
+        help="requests to a WSGI site that run at once; further ones wait, and DDP is served all"
+        f" the same (default: {SITE_THREADS})",
+    )
+    parser.add_argument(
+        "--max-upload",
+        type=int,
+        default=MAX_UPLOAD,
+        metavar="BYTES",
+        help="what a request to the site may have; larger ones are refused with 413"
+        f" (default: {MAX_UPLOAD}, which is 100 MiB)",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ddpcore.errors import DDPError
@@ -23,7 +24,7 @@ class Limits:
         body_timeout: Seconds in which the body of a SockJS request must have come.
 
     Raises:
-        ddpcore.DDPError: One of them is not positive.
+        ddpcore.DDPError: One of them is not positive, or infinite.
     """
 
     connections: int = 20_000
@@ -34,5 +35,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if not getattr(self, name) > 0:
-                raise DDPError(f"The limit {name} must be positive, not {getattr(self, name)!r}.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise DDPError(
+                    f"The limit {name} is a positive number, not {getattr(self, name)!r}."
+                )

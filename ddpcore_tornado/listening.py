@@ -7,7 +7,8 @@ stay where they are for hours.
 
 The parent holds all these sockets. A worker inherits its own, and connections that wait there
 when it dies wait for its successor. Elsewhere SO_REUSEPORT means something else (the last socket
-gets all), so workers share one socket, and the system decides.
+gets all), so workers share one socket, and the system decides. They share Unix sockets everywhere,
+and sockets that somebody else has opened (systemd): of these there can be no second one.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tornado.netutil import bind_sockets
 
 from ddpcore.errors import DDPError
+from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles, bind_unix
 
-__all__ = ["Binding", "Shares", "bind", "bindings_of", "parse_binding"]
+__all__ = ["Address", "Binding", "Shares", "bind", "bindings_of", "parse_binding"]
 
 # Connections that may wait to be accepted, if the system agrees (Linux: net.core.somaxconn). Of one
 # too many the kernel says nothing, and its client tries again after a second, then after three.
@@ -45,19 +48,32 @@ class Binding:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_binding(text: str) -> Binding:
-    """Read ``HOST:PORT``, ``[IPV6]:PORT`` or ``:PORT`` (all addresses of this machine).
+Address = Binding | UnixAddress
+"""Where to listen."""
+
+
+def parse_binding(text: str, mode: int | None = None, *, option: str = "--bind") -> Address:
+    """Read ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` (all addresses here), or ``unix:PATH``.
+
+    Args:
+        text: What was given.
+        mode: The mode of a Unix socket; None: by the umask.
+        option: The option that it was given to.
 
     Raises:
         ddpcore.DDPError: It is none of these.
     """
+    if text.startswith("unix:") and text != "unix:":
+        return UnixAddress(str(Path(text.removeprefix("unix:")).absolute()), mode)
     host, colon, port = text.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise DDPError(f"--bind takes HOST:PORT, such as 127.0.0.1:8000, not {text!r}.")
+        raise DDPError(
+            f"{option} takes HOST:PORT, such as 127.0.0.1:8000, or unix:PATH, not {text!r}."
+        )
     return Binding(host.strip("[]"), int(port))
 
 
-def bind(bindings: Sequence[Binding]) -> list[socket.socket]:
+def bind(addresses: Sequence[Address], *, option: str = "--bind") -> list[socket.socket]:
     """Listen on all of these; a name such as localhost can stand for several addresses.
 
     Raises:
@@ -65,30 +81,48 @@ def bind(bindings: Sequence[Binding]) -> list[socket.socket]:
     """
     with ExitStack() as undo:
         sockets: list[socket.socket] = []
-        for binding in bindings:
+        for address in addresses:
             try:
-                bound = bind_sockets(binding.port, binding.host or None, backlog=BACKLOG)
-            except (OSError, UnicodeError) as problem:  # the latter from names that cannot be
+                bound = _bind(address)
+            except (OSError, UnicodeError, ValueError) as problem:
+                # UnicodeError comes from names that cannot be, others say it in their text
                 reason = getattr(problem, "strerror", None) or problem
                 raise DDPError(
-                    f"Cannot listen on {binding}: {reason}. "
-                    "Choose another address with --bind HOST:PORT."
+                    f"Cannot listen on {address}: {reason}. "
+                    f"Choose another address with {option} {_form(address)}."
                 ) from problem
+            undo.callback(UnixFiles(bound).remove)
             sockets += [undo.enter_context(each) for each in bound]
         undo.pop_all()
     return sockets
 
 
-def bindings_of(sockets: Iterable[socket.socket]) -> list[Binding]:
+def _bind(address: Address) -> list[socket.socket]:
+    if isinstance(address, UnixAddress):
+        return [bind_unix(address, BACKLOG)]
+    return bind_sockets(address.port, address.host or None, backlog=BACKLOG)
+
+
+def _form(address: Address) -> str:
+    return "unix:PATH" if isinstance(address, UnixAddress) else "HOST:PORT"
+
+
+def bindings_of(sockets: Iterable[socket.socket]) -> list[Address]:
     """Where these listen in truth."""
-    return [Binding(*each.getsockname()[:2]) for each in sockets]
+    return [
+        UnixAddress(each.getsockname())
+        if each.family == socket.AF_UNIX
+        else Binding(*each.getsockname()[:2])
+        for each in sockets
+    ]
 
 
 class Shares:
     """The sockets of all workers, held by their parent.
 
     Args:
-        bindings: The addresses.
+        addresses: Where to listen.
+        handed: Listening sockets that are there already.
         dealt: Give each worker sockets of its own; by default where the kernel deals
             connections out between them.
 
@@ -99,17 +133,24 @@ class Shares:
         ddpcore.DDPError: An address cannot be used.
     """
 
-    def __init__(self, bindings: Sequence[Binding], *, dealt: bool = DEALT) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        handed: Sequence[socket.socket] = (),
+        *,
+        dealt: bool = DEALT,
+    ) -> None:
+        opened = bind(addresses)
+        self._files = UnixFiles(opened)
+        self.bindings = bindings_of([*opened, *handed])
         # A socket without SO_REUSEPORT comes first: so another program's port is not shared by
         # mistake, and port 0 becomes a number. It is then opened for the others.
-        self._first = bind(bindings)
-        self._dealt = dealt
-        self._sockets = {1: self._first}
-        self.bindings = bindings_of(self._first)
-        self._addresses = [(each.family, each.getsockname()) for each in self._first]
-        if dealt:
-            for each in self._first:
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        first = [each for each in opened if dealt and each.family != socket.AF_UNIX]
+        self._common = [each for each in (*opened, *handed) if each not in first]
+        self._sockets = {1: first}
+        self._addresses = [(each.family, each.getsockname()) for each in first]
+        for each in first:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
     def of(self, worker: int) -> list[socket.socket]:
         """The sockets of a worker, opened if need be.
@@ -117,24 +158,23 @@ class Shares:
         Raises:
             ddpcore.DDPError: They cannot be opened again: somebody has taken the port.
         """
-        if not self._dealt:
-            return self._first
         if worker not in self._sockets:
             self._sockets[worker] = [_sibling(*address) for address in self._addresses]
-        return self._sockets[worker]
+        return self._sockets[worker] + self._common
 
     def withdraw(self, worker: int) -> None:
         """Close the sockets of a worker that cannot serve: the kernel then picks another one."""
-        if self._dealt:
-            for each in self._sockets.pop(worker, ()):
-                each.close()
+        for each in self._sockets.pop(worker, ()):
+            each.close()
 
     def close(self) -> None:
         """Listen no longer, once the workers have closed theirs as well."""
-        for sockets in self._sockets.values():
-            for each in sockets:
-                each.close()
-        self._sockets.clear()
+        self._files.remove()
+        for each in self._common:
+            each.close()
+        self._common = []
+        for worker in list(self._sockets):
+            self.withdraw(worker)
 
 
 def _sibling(family: int, address: Any) -> socket.socket:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ddpcore.errors import DDPError
+from ddpcore.meteor.options import path_prefix
 from ddpcore_tornado import sockjs
-from ddpcore_tornado.command_line import DEFAULT_BIND, DRAIN
+from ddpcore_tornado.command_line import DRAIN, MAX_UPLOAD, SITE_THREADS
 from ddpcore_tornado.limits import Limits
-from ddpcore_tornado.listening import Binding, parse_binding
+from ddpcore_tornado.listening import Address, parse_binding
 
 __all__ = ["Options", "read_options"]
 
@@ -21,7 +24,8 @@ class Options:
     """How to serve.
 
     Attributes:
-        bind: The addresses to listen on.
+        bind: The addresses to listen on; empty: the sockets that systemd has handed over, and if
+            there are none, 127.0.0.1:8000.
         monitor: Where to say whether all is well; None: nowhere.
         bus: URL of the bus; None: what the application prefers.
         origins: Origins of web pages that may connect, beside those of the same host.
@@ -36,10 +40,11 @@ class Options:
         sockjs: How SockJS is spoken.
         meteor: The ``star.json`` of a Meteor bundle to serve.
         root_url: Where its pages are seen from outside; None: where each request says.
+        given: All that was given on the command line, for plugins that have added to it.
     """
 
-    bind: Sequence[Binding] = (Binding("127.0.0.1", 8000),)
-    monitor: Binding | None = None
+    bind: Sequence[Address] = ()
+    monitor: Address | None = None
     bus: str | None = None
     origins: Collection[str] = field(default=())
     forwarded_count: int | None = None
@@ -48,11 +53,12 @@ class Options:
     workers: int = 1
     drain: float = DRAIN
     limits: Limits = field(default_factory=Limits)
-    site_threads: int = 4
-    max_upload: int = 100 * 1024 * 1024
+    site_threads: int = SITE_THREADS
+    max_upload: int = MAX_UPLOAD
     sockjs: sockjs.Options = field(default_factory=sockjs.Options)
     meteor: str | None = None
     root_url: str | None = None
+    given: argparse.Namespace | None = None
 
 
 def read_options(given: argparse.Namespace) -> Options:
@@ -66,12 +72,49 @@ def read_options(given: argparse.Namespace) -> Options:
         raise DDPError(f"--workers takes a number of processes from 1, not {workers}.")
     if not 0 <= given.drain < math.inf:
         raise DDPError(f"--drain takes a number of seconds from 0, not {given.drain:g}.")
+    mode = None if given.bind_mode is None else _mode(given.bind_mode)
+    monitor = given.monitor
+    meteor, root_url = getattr(given, "meteor", None), getattr(given, "root_url", None)
+    if root_url is not None and meteor is None:
+        raise DDPError("--root-url is for the pages of --meteor, and there are none.")
+    path_prefix(root_url)
+    if given.forwarded_count is not None and given.forwarded_count < 0:
+        raise DDPError(
+            f"--forwarded-count takes a number of proxies from 0, not {given.forwarded_count}."
+        )
+    if given.site_threads < 1:
+        raise DDPError(f"--site-threads takes a number from 1, not {given.site_threads}.")
+    if given.max_upload < 0:
+        raise DDPError(f"--max-upload takes a number of bytes from 0, not {given.max_upload}.")
     return Options(
-        bind=[parse_binding(text) for text in given.bind or [DEFAULT_BIND]],
+        bind=[parse_binding(text, mode) for text in given.bind or ()],
+        monitor=None if monitor is None else parse_binding(monitor, option="--monitor"),
         bus=given.bus,
         origins=given.origin,
+        forwarded_count=given.forwarded_count,
         certfile=given.certfile,
         keyfile=given.keyfile,
         workers=workers,
         drain=given.drain,
+        limits=_limits(
+            connections=given.max_connections,
+            connections_per_address=given.max_connections_per_address,
+            header_timeout=given.header_timeout,
+        ),
+        site_threads=given.site_threads,
+        max_upload=given.max_upload,
+        sockjs=sockjs.read_options(given.sockjs),
+        given=given,
+        meteor=meteor,
+        root_url=root_url,
     )
+
+
+def _mode(text: str) -> int:
+    if not re.fullmatch("[0-7]{3,4}", text) or int(text, 8) > 0o777:
+        raise DDPError(f"--bind-mode takes an octal number such as 660, not {text!r}.")
+    return int(text, 8)
+
+
+def _limits(**given: Any) -> Limits:
+    return Limits(**{name: limit for name, limit in given.items() if limit is not None})

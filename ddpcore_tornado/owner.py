@@ -43,7 +43,7 @@ __all__ = ["Owner", "owner_of"]
 
 logger = logging.getLogger(__name__)
 
-_SESSION = re.compile(r"/sockjs/[^/.]+/([^/.]+)/(?!websocket/?$)[^/.]+/?")
+_SESSION = re.compile(r"(?:/.*)?/sockjs/[^/.]+/([^/.]+)/(?!websocket/?$)[^/.]+/?")
 
 # Who asks in truth: protocol and address. Believed where only workers can connect.
 _PEER = "X-Ddpcore-Peer"
@@ -78,9 +78,13 @@ class Owner(Router):
     Args:
         worker: This process.
         routes: What serves here.
+        max_body: Bytes that a request may have that is passed on.
+        body_timeout: Seconds in which they must have come.
     """
 
-    def __init__(self, worker: Worker, routes: Router) -> None:
+    def __init__(self, worker: Worker, routes: Router, max_body: int, body_timeout: float) -> None:
+        self.max_body = max_body
+        self.body_timeout = body_timeout
         self._worker = worker
         self._routes = routes
         self._inside = HTTPServer(_Inside(routes))
@@ -132,9 +136,17 @@ class _Request(HTTPMessageDelegate):
         self._number = number
         self._request = request
         self._body: list[bytes] = []
+        self._size = 0
+        self._client = cast(HTTP1Connection, request.connection)
+        self._client.set_body_timeout(owner.body_timeout)
 
     def data_received(self, chunk: bytes) -> None:
-        self._body.append(chunk)
+        self._size += len(chunk)
+        if self._size <= self._owner.max_body:
+            self._body.append(chunk)
+        else:  # this is the last that we hear of it
+            self._body.clear()
+            _refuse(self._client, 413, "Content Too Large", b"The body is too long.\n")
 
     def finish(self) -> None:
         self._request.body = b"".join(self._body)
@@ -160,7 +172,9 @@ async def _relay(path: Path, request: HTTPServerRequest) -> None:
         await inside.read_response(response)
     except StreamClosedError:
         if not response.begun:
-            _unavailable(client)
+            # The owner is being started again, or has just died. SockJS clients then try a new
+            # session.
+            _refuse(client, 503, "Service Unavailable", b"The session is not available.\n")
     finally:
         stream.close()
         if response.begun and not response.complete:
@@ -180,15 +194,13 @@ def _passed_on(request: HTTPServerRequest) -> HTTPHeaders:
     return headers
 
 
-def _unavailable(client: HTTP1Connection) -> None:
-    # The owner is being started again, or has just died. SockJS clients then try a new session.
+def _refuse(client: HTTP1Connection, status: int, reason: str, text: bytes) -> None:
     if client.stream.closed():
         return
-    text = b"The session is not available.\n"
     headers = HTTPHeaders(
         {"Content-Type": "text/plain; charset=UTF-8", "Content-Length": str(len(text))}
     )
-    client.write_headers(ResponseStartLine("HTTP/1.1", 503, "Service Unavailable"), headers, text)
+    client.write_headers(ResponseStartLine("HTTP/1.1", status, reason), headers, text)
     client.finish()
 
 

@@ -60,6 +60,13 @@ def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     parser.add_argument(
         "app", nargs="?", metavar="package.module:server", help="a ddpcore.Server to serve"
     )
+    for kind in ("wsgi", "asgi"):
+        parser.add_argument(
+            f"--{kind}",
+            metavar="package.module:app",
+            help=f"serve this {kind.upper()} application at all other paths; a Django project"
+            ' has its own, see DDPCORE["SITE"]',
+        )
     add_options(parser)
     plugin_manager().hook.ddpcore_serve_options(parser=parser)
     parser.set_defaults(run=run_serve)

@@ -8,28 +8,37 @@ import logging
 import os
 import re
 import signal
-import ssl
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.routing import AnyMatches, Rule
 from tornado.web import Application as TornadoApplication
 from tornado.web import RequestHandler
 
 import ddpcore
+from ddpcore import meteor
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
+from ddpcore.meteor.options import path_prefix, settings_of_environment
 from ddpcore.plugins import make_bus
 from ddpcore.server import Server
+from ddpcore_tornado.command_line import DEFAULT_BIND
 from ddpcore_tornado.doorway import doorways
-from ddpcore_tornado.listening import Binding, bind, bindings_of
+from ddpcore_tornado.files import within_files
+from ddpcore_tornado.health import Health, State, told
+from ddpcore_tornado.http import LimitedHTTPServer
+from ddpcore_tornado.listening import Address, Shares, bind, bindings_of, parse_binding
+from ddpcore_tornado.meteor import meteor_handlers
+from ddpcore_tornado.monitor import Monitor, Page, health_pages
 from ddpcore_tornado.options import Options
 from ddpcore_tornado.owner import Owner
 from ddpcore_tornado.routes import handlers
-from ddpcore_tornado.site import Site
+from ddpcore_tornado.site import Site, make_site
+from ddpcore_tornado.systemd import Handed, Supervisor, handed_over
+from ddpcore_tornado.tls import Certificate
+from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles
 from ddpcore_tornado.worker import Worker
 
 __all__ = ["run", "serve"]
@@ -53,27 +62,62 @@ class _NotFound(RequestHandler):
         self.finish("Nothing here. DDP clients connect to /websocket or, with SockJS, /sockjs.\n")
 
 
-async def serve(application: Application, options: Options, worker: Worker | None = None) -> None:
+async def serve(
+    application: Application,
+    options: Options,
+    worker: Worker | None = None,
+    handed: Handed | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM; a second SIGINT waits for nothing.
 
     Args:
         application: What to serve.
         options: How.
         worker: This process, if it is one of several.
+        handed: What it was handed over by whoever started it, if it is not.
 
     Raises:
-        ddpcore.DDPError: An address, the certificate or the bus cannot be used.
+        ddpcore.DDPError: An address, the certificate or the bus cannot be used, or the site does
+            not start.
     """
+    handed = handed or Handed()
+    health = Health(lambda: application.server.bus.connected)
+    monitor = None
+    if worker is None:  # else the parent answers for all
+        pages = health_pages(lambda: told(health.state))
+        monitor = _monitor(pages, options, handed)
+    try:
+        await _serve(application, options, health, worker, handed)
+    finally:
+        if monitor is not None:
+            await monitor.close()
+
+
+async def _serve(
+    application: Application,
+    options: Options,
+    health: Health,
+    worker: Worker | None,
+    handed: Handed,
+) -> None:
     server = application.server
+    if options.forwarded_count is not None:
+        server.options = replace(server.options, forwarded_count=options.forwarded_count)
     url = _bus_url(application, options)
-    tls = _tls(options)
-    threads = ThreadPoolExecutor(options.site_threads, "ddpcore-http")
-    site = None
-    if application.wsgi is not None:
-        site = Site(application.wsgi, threads, multiprocess=worker is not None)
+    certificate = _certificate(options)
+    site = make_site(application, options, multiprocess=worker is not None)
     routes = _routes(server, options, site)
-    owner = None if worker is None else Owner(worker, routes)
-    http = HTTPServer(owner or routes, ssl_options=tls)
+    owner = None
+    if worker is not None:
+        owner = Owner(worker, routes, server.options.max_message_size, options.limits.body_timeout)
+    http = LimitedHTTPServer(
+        owner or routes,
+        limits=within_files(options.limits),
+        forwarded_count=server.options.forwarded_count,
+        ssl_options=certificate and certificate.context,
+    )
+    if certificate is not None:
+        certificate.changed = lambda context: setattr(http, "ssl_options", context)
     server.bus = make_bus(server.plugins, url)
     if worker is not None and not server.bus.crosses_processes:
         raise DDPError(
@@ -82,34 +126,51 @@ async def serve(application: Application, options: Options, worker: Worker | Non
             "PostgreSQL (--bus postgres://user@host/database), or serve without --workers."
         )
     await server.start()
+    files = UnixFiles(())
     try:
+        if site is not None:
+            await site.start()
         if owner is not None:
             owner.listen()
-        sockets = doorways(bind(options.bind) if worker is None else worker.sockets)
+        if worker is None:
+            opened = bind(_addresses(options, handed))
+            files = UnixFiles(opened)
+        sockets = doorways(opened + handed.clients if worker is None else worker.sockets)
         http.add_sockets(sockets)
         _calm_collector()
+        health.phase = State.SERVING
         if worker is None:
-            stop = _stop_signal()
+            stop = _signals(certificate, handed.supervisor)
             _say_serving(application.name, bindings_of(sockets), _shown(url), options)
+            handed.supervisor.ready(f"Serving {application.name}, bus {_shown(url)}.")
+            await stop.wait()
+            _say_stopping(handed.supervisor)
         else:
-            stop = worker.ready(application.name, _shown(url))
-        await stop.wait()
-        if worker is None:
-            _say("Stopping.")
+            await worker.ready(application.name, _shown(url), health, certificate).wait()
     finally:
+        health.phase = State.DRAINING
         http.stop()
-        if site is not None:
-            await site.finish()
-        # Clients that poll need their HTTP connections until it is their turn. By these another
-        # client could then start the server anew, hence the second stop.
-        if owner is None:
-            await server.stop(spread=options.drain)
-        else:
-            await asyncio.gather(server.stop(spread=options.drain), owner.finish(options.drain))
-            await owner.stop()
-        await http.close_all_connections()
-        await server.stop()
-        threads.shutdown(wait=True, cancel_futures=True)
+        server.refuse()
+        files.remove()
+        await _drain(server, http, site, owner, options.drain)
+
+
+async def _drain(
+    server: Server, http: LimitedHTTPServer, site: Site | None, owner: Owner | None, spread: float
+) -> None:
+    if site is not None:
+        await site.finish()
+    # Clients that poll need their HTTP connections until it is their turn. By these another
+    # client could then start the server anew, hence the second stop.
+    if owner is None:
+        await server.stop(spread=spread)
+    else:
+        await asyncio.gather(server.stop(spread=spread), owner.finish(spread))
+        await owner.stop()
+    await http.close_all_connections()
+    await server.stop()
+    if site is not None:
+        await site.stop()
 
 
 def _calm_collector() -> None:
@@ -120,12 +181,17 @@ def _calm_collector() -> None:
 
 
 def _say_serving(
-    name: str, bindings: Sequence[Binding], bus: str, options: Options, who: str = ""
+    name: str, bindings: Sequence[Address], bus: str, options: Options, who: str = ""
 ) -> None:
-    scheme = "https" if options.certfile else "http"
     for binding in bindings:
-        _say(f"Serving {name} on {scheme}://{binding}/")
+        _say(f"Serving {name} on {_url(binding, tls=options.certfile is not None)}")
     _say(f"ddpcore {ddpcore.__version__}, bus {bus}{who and ', '}{who}. Ctrl-C stops.")
+
+
+def _url(address: Address, *, tls: bool = False) -> str:
+    if isinstance(address, UnixAddress):
+        return str(address)
+    return f"{'https' if tls else 'http'}://{address}/"
 
 
 def _say(text: str) -> None:
@@ -135,7 +201,13 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _stop_signal() -> asyncio.Event:
+def _say_stopping(supervisor: Supervisor) -> None:
+    supervisor.stopping("Closing the connections of clients.")
+    _say("Stopping.")
+
+
+def _signals(certificate: Certificate | None, supervisor: Supervisor) -> asyncio.Event:
+    # The event means to stop.
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -147,6 +219,14 @@ def _stop_signal() -> asyncio.Event:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted)
+
+    def reload(certificate: Certificate) -> None:
+        supervisor.reloading()
+        certificate.renew()
+        supervisor.reloaded()
+
+    if certificate is not None:  # else SIGHUP means what it always does
+        loop.add_signal_handler(signal.SIGHUP, reload, certificate)
     return stop
 
 
@@ -168,21 +248,49 @@ def _shown(url: str) -> str:
     return re.sub(r"(://[^/@]*?:)[^/]*(?=@)", r"\1***", url)
 
 
-def _tls(options: Options) -> ssl.SSLContext | None:
+def _certificate(options: Options) -> Certificate | None:
     if options.certfile is None:
         if options.keyfile is not None:
             raise DDPError("--keyfile needs --certfile, the certificate that the key belongs to.")
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(options.certfile, options.keyfile)
-    except (OSError, ssl.SSLError) as problem:
-        raise DDPError(f"Cannot use the certificate {options.certfile}: {problem}.") from problem
-    return context
+    return Certificate(options.certfile, options.keyfile)
+
+
+def _addresses(options: Options, handed: Handed) -> Sequence[Address]:
+    if options.bind or handed.clients:
+        return options.bind
+    return [parse_binding(DEFAULT_BIND)]
+
+
+def _monitor(pages: Mapping[str, Callable[[], Page]], options: Options, handed: Handed) -> Monitor:
+    monitor = Monitor(pages, options.monitor, handed.monitor)
+    for address in bindings_of(monitor.sockets):
+        _say(f"Monitor on {_url(address)}")
+    return monitor
 
 
 def _routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
-    rules: list[Any] = list(handlers(server, origins=options.origins))
+    prefix = path_prefix(options.root_url)
+    rules: list[Any] = list(
+        handlers(
+            server,
+            prefix=prefix,
+            origins=options.origins,
+            sockjs=options.sockjs,
+            limits=options.limits,
+        )
+    )
+    for more in server.plugins.hook.ddpcore_routes(server=server, options=options):
+        rules += more
+    if options.meteor is not None:
+        if site is not None:
+            raise DDPError(
+                "--meteor takes all paths, and the Django site would have none. Serve the bundle "
+                "with ddpcore_django.MeteorView in urls.py."
+            )
+        public = settings_of_environment().get("public", {})
+        how = meteor.Options(root_url=options.root_url, public_settings=public)
+        rules += meteor_handlers(options.meteor, server, options=how, catch_all=True)
     rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 
@@ -210,10 +318,11 @@ def run(load: Callable[[], Application], options: Options) -> int:
     if sys.platform == "win32":
         raise DDPError("ddpcore serve needs a Unix-like system; embed the handlers instead.")
     worker = Worker.here()
+    handed = handed_over()
     try:
         if worker is None and options.workers > 1:
-            return asyncio.run(_parent(options))
-        asyncio.run(serve(load(), options, worker))
+            return asyncio.run(_parent(options, handed))
+        asyncio.run(serve(load(), options, worker, handed))
     except KeyboardInterrupt:  # before there was anything to stop
         return 130
     except DDPError as problem:
@@ -227,13 +336,24 @@ def run(load: Callable[[], Application], options: Options) -> int:
     return 0
 
 
-async def _parent(options: Options) -> int:
+async def _parent(options: Options, handed: Handed) -> int:
     from ddpcore_tornado.workers import Serving, Workers
 
     def serving(what: Serving) -> None:
         processes = ", ".join(map(str, what.processes))
         workers = f"{options.workers} workers (processes {processes})"
         _say_serving(what.name, what.bindings, what.bus, options, workers)
+        supervisor.ready(f"Serving {what.name}, bus {what.bus}, {workers}.")
 
-    workers = Workers(options.workers, options.bind, options.drain)
-    return await workers.run(serving, lambda: _say("Stopping."))
+    supervisor = handed.supervisor
+    certificate = _certificate(options)
+    shares = Shares(_addresses(options, handed), handed.clients)
+    try:
+        monitor = _monitor(health_pages(lambda: workers.summary), options, handed)
+        try:
+            workers = Workers(options.workers, shares, options.drain, certificate, supervisor)
+            return await workers.run(serving, lambda: _say_stopping(supervisor))
+        finally:
+            await monitor.close()
+    finally:
+        shares.close()

@@ -15,18 +15,20 @@ import logging
 import os
 import socket
 from http import HTTPStatus
+from typing import Any
 
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler
 
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.server import Server
 from ddpcore.transport import Cookies, visible_headers
-from ddpcore_tornado.clients import Clients, peer_of
+from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.connection import Connection
 from ddpcore_tornado.crowd import RETRY_AFTER, Place, TooMany
 from ddpcore_tornado.framing import RAW, SOCKJS, Framing
 from ddpcore_tornado.origin import Origins, is_readable
+from ddpcore_tornado.peer import peer
 from ddpcore_tornado.stream import StreamTransport
 
 __all__ = ["RawWebSocket", "SockJSWebSocket"]
@@ -55,6 +57,18 @@ class RawWebSocket(RequestHandler):
         self._origins = origins
         self._clients = clients
 
+    def check_xsrf_cookie(self) -> None:
+        """No request is trusted for its cookies; those that Tornado would ask are refused."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Any other method, HEAD included, has no meaning here: only a GET can be upgraded."""
+        if status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+            super().write_error(status_code, **kwargs)
+            return
+        self.set_header("Allow", "GET")
+        self.clear_header("Content-Type")
+        self.finish()
+
     async def get(self) -> None:
         """Upgrade, or say what this address is for. The first client starts the server."""
         if not self._is_handshake():
@@ -70,12 +84,15 @@ class RawWebSocket(RequestHandler):
         try:
             await self._server.start()
         except DDPError as problem:
-            logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
+            if isinstance(problem, Stopping):  # a proxy is to ask elsewhere, and not so again
+                self.set_header("Connection", "close")
+            else:
+                logger.error("Cannot serve DDP: %s", problem)  # noqa: TRY400
             self._refuse(503, "The live service is not available at present.\n")
             return
         headers = visible_headers(self.request.headers.items())
         try:
-            place = self._clients.enter(peer_of(self.request), headers)
+            place = self._clients.enter(peer(self.request), headers)
         except TooMany as refusal:
             self.set_header("Retry-After", RETRY_AFTER)
             self._refuse(refusal.status, refusal.text)
@@ -140,7 +157,7 @@ class RawWebSocket(RequestHandler):
             self._server,
             self.framing,
             opening=self._answer(),
-            address=peer_of(request),
+            address=peer(request),
             headers=headers,
             secure=request.protocol == "https",
         )
@@ -159,7 +176,12 @@ class RawWebSocket(RequestHandler):
             connection.places = _places(stream, place)
             stream.close()
             connection.early, connection.socket = early, taken
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
+            try:
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, taken)
+            except BaseException:
+                for each in connection.places:
+                    each.leave()
+                raise
         else:
             connection.places = _places(stream, place)
             StreamTransport(stream, connection, read)

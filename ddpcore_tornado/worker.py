@@ -1,8 +1,9 @@
 """A worker, as it sees itself: one of several processes that serve together.
 
 It is the same command as its parent's, run again with a variable in its environment that says
-which worker it is. A socket joins the two: the worker reports on it, and reads nothing but its end,
-which means to stop. It ends when the parent wishes so, and also when the parent is killed.
+which worker it is. A socket joins the two: the worker reports on it. What it reads there means to
+read the certificate again, and the end means to stop. It ends when the parent wishes so, and also
+when the parent is killed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ddpcore_tornado.health import Health
+from ddpcore_tornado.tls import Certificate
+
 __all__ = ["Place", "Worker"]
 
 VARIABLE = "DDPCORE_WORKER"
+
+# Seconds between two looks at whether the bus has its database. Load balancers ask as often.
+LOOK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +80,60 @@ class Worker:
         told = environ.pop(VARIABLE, None)
         if told is None:
             return None
-        # Ctrl-C reaches all processes of a terminal; what it means is the parent's to decide.
-        # It was blocked until now, see `ddpcore_tornado.workers`.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        # Ctrl-C reaches all processes of a terminal, and so does its end; what they mean is the
+        # parent's to decide. They were blocked until now, see `ddpcore_tornado.workers`.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGHUP}
+        for each in blocked:
+            signal.signal(each, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
         return cls(Place(**json.loads(told)))
 
     def failed(self, why: str) -> None:
         """Say why it cannot serve."""
         self._report(failed=why)
 
-    def ready(self, name: str, bus: str) -> asyncio.Event:
-        """Say that it serves, and what; the event that means to stop."""
+    def ready(
+        self, name: str, bus: str, health: Health, certificate: Certificate | None
+    ) -> asyncio.Event:
+        """Say that it serves, and what; from now on, say how it fares.
+
+        Args:
+            name: The application.
+            bus: The bus, fit to be shown.
+            health: How it fares.
+            certificate: What to read again when the parent wishes so.
+
+        Returns:
+            The event that means to stop.
+        """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        known = health.state
 
         def terminated() -> None:
             self._report(leaving=True)
             stop.set()
 
         def told() -> None:
-            loop.remove_reader(self._channel)
-            stop.set()
+            with suppress(BlockingIOError):
+                if not self._channel.recv(64):
+                    loop.remove_reader(self._channel)
+                    stop.set()
+                elif certificate is not None:  # the parent has tried it, and said so
+                    certificate.reload()
+
+        def look() -> None:
+            nonlocal known
+            if health.state is not known:
+                known = health.state
+                self._report(state=known.value)
+            if not stop.is_set():
+                loop.call_later(LOOK, look)
 
         loop.add_signal_handler(signal.SIGTERM, terminated)
         loop.add_reader(self._channel, told)
-        self._report(ready=True, name=name, bus=bus)
+        self._report(ready=True, name=name, bus=bus, state=known.value)
+        look()
         return stop
 
     def ended(self) -> None:

@@ -4,8 +4,9 @@ Workers are not forked off a process that has loaded the application: each runs 
 So nothing that does not survive a fork (threads, connections, an event loop, much of macOS) needs
 to, and a worker that is started again has the code of today.
 
-The parent holds the listening sockets, starts again what dies, and passes a stop on. It neither
-serves nor loads the application, unless `manage.py` does so before it is asked.
+The parent holds the listening sockets, starts again what dies, passes on what it is told (to stop,
+to read the certificate again), and knows how all fare. It neither serves nor loads the
+application, unless `manage.py` does so before it is asked.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ddpcore.errors import DDPError
-from ddpcore_tornado.listening import Binding, Shares
+from ddpcore_tornado.health import State, summary
+from ddpcore_tornado.listening import Address, Shares
+from ddpcore_tornado.systemd import Supervisor
+from ddpcore_tornado.tls import Certificate
 from ddpcore_tornado.worker import Place
 
 __all__ = ["Serving", "Workers"]
@@ -56,7 +60,7 @@ class Serving:
 
     name: str
     bus: str
-    bindings: list[Binding]
+    bindings: list[Address]
     processes: list[int]
 
 
@@ -79,12 +83,20 @@ class _Life:
         self._leaving: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self._heard = b""
+        self._state = State.STARTING
         # Nobody may be left to ask.
         self._ready.add_done_callback(lambda it: it.cancelled() or it.exception())
         loop.add_reader(channel, self._hear)
 
     def __str__(self) -> str:
         return f"Worker {self.number} (process {self.process.pid})"
+
+    @property
+    def state(self) -> State:
+        """What it is at, as far as it is known."""
+        if self.ended.done():
+            return State.DOWN
+        return State.DRAINING if self._leaving.done() else self._state
 
     async def serves(self) -> dict[str, Any]:
         """Wait until it does; what it says of itself.
@@ -111,6 +123,8 @@ class _Life:
         *reports, self._heard = self._heard.split(b"\n")
         for text in reports:
             report = json.loads(text)
+            if "state" in report:
+                self._state = State(report["state"])
             if "failed" in report and not self._ready.done():
                 self._ready.set_exception(DDPError(report["failed"]))
             elif "ready" in report and not self._ready.done():
@@ -132,6 +146,11 @@ class _Life:
             self._leaving.set_result(None)
         self.ended.set_result(code)
 
+    def reload(self) -> None:
+        """Tell it to read its certificate again, once it serves."""
+        with suppress(OSError):  # it is ending
+            self._channel.send(b"r")
+
     def stop(self) -> None:
         """Tell it to stop. While it loads the application it would not hear."""
         if self.ended.done():
@@ -147,20 +166,37 @@ class Workers:
 
     Args:
         count: How many.
-        bindings: Where they listen.
+        shares: Their sockets.
         drain: Seconds over which each closes its clients when it stops.
-
-    Raises:
-        ddpcore.DDPError: An address cannot be used.
+        certificate: What they show to clients; SIGHUP reads it again. None: there is no TLS.
+        supervisor: Who wants to know of that.
     """
 
-    def __init__(self, count: int, bindings: Sequence[Binding], drain: float) -> None:
+    def __init__(
+        self,
+        count: int,
+        shares: Shares,
+        drain: float,
+        certificate: Certificate | None,
+        supervisor: Supervisor,
+    ) -> None:
         self._count = count
         self._drain = drain
-        self._shares = Shares(bindings)
+        self._shares = shares
+        self._certificate = certificate
+        self._supervisor = supervisor
         # Its mode is 0700: what comes by the sockets in it is believed.
         self._directory = tempfile.mkdtemp(prefix="ddpcore-")
         self._lives: set[_Life] = set()
+        # The latest of each worker.
+        self._latest: dict[int, _Life] = {}
+        self._stopping = False
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """How they fare, see `ddpcore_tornado.health`."""
+        states = {each.number: (each.state, each.process.pid) for each in self._latest.values()}
+        return summary(states, stopping=self._stopping)
 
     async def run(self, serving: Callable[[Serving], None], stopping: Callable[[], None]) -> int:
         """Serve until SIGINT or SIGTERM; the exit code. A second SIGINT waits for nothing.
@@ -177,6 +213,8 @@ class Workers:
         stop: asyncio.Future[int] = loop.create_future()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, stop, number)
+        if self._certificate is not None:
+            loop.add_signal_handler(signal.SIGHUP, self._reload, self._certificate)
         try:
             beginning = asyncio.ensure_future(self._begin())
             events: set[asyncio.Future[Any]] = {beginning, stop}
@@ -217,7 +255,9 @@ class Workers:
             place = Place(number, self._count, theirs.fileno(), sockets, self._directory)
             # Ctrl-C reaches workers too, and would end those that load the application with a
             # traceback each. The mask is inherited; the worker lifts it when it knows better.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            # Likewise the end of a terminal, where it does not mean to end.
+            blocked = {signal.SIGINT} | ({signal.SIGHUP} if self._certificate else set())
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
             try:
                 process = subprocess.Popen(  # noqa: S603
                     [sys.executable, *sys.orig_argv[1:]],
@@ -238,6 +278,7 @@ class Workers:
         ours.setblocking(False)
         life = _Life(number, process, ours)
         self._lives.add(life)
+        self._latest[number] = life
         life.ended.add_done_callback(lambda _: self._lives.discard(life))
         return life
 
@@ -283,10 +324,19 @@ class Workers:
         for life in list(self._lives):
             life.look()
 
+    def _reload(self, certificate: Certificate) -> None:
+        # Tried here first, so that what is wrong is said once.
+        self._supervisor.reloading()
+        if certificate.renew():
+            for life in self._lives:
+                life.reload()
+        self._supervisor.reloaded()
+
     # Stopping
 
     def _signalled(self, stop: asyncio.Future[int], number: signal.Signals) -> None:
         # As in a single process: SIGTERM comes twice from some supervisors, Ctrl-C from a person.
+        self._stopping = True
         if not stop.done():
             stop.set_result(number)
         elif number == signal.SIGINT:
@@ -297,6 +347,7 @@ class Workers:
             os.kill(os.getpid(), signal.SIGINT)
 
     async def _end(self) -> None:
+        self._stopping = True
         self._shares.close()
         for life in self._lives:
             life.stop()

@@ -25,7 +25,7 @@ from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationC
 from ddpcore.server.eager import begin
 from ddpcore.server.handler import Handler
 from ddpcore.server.rate_limiter import Call
-from ddpcore.session.machine import Invocation, Session, Subscription
+from ddpcore.session.machine import Invocation, Session, State, Subscription
 from ddpcore.transport import Transport
 from ddpcore.wire import ejson, messages
 from ddpcore.wire.alea import random_id
@@ -110,7 +110,7 @@ class SessionRuntime:
             random_id(),
             self,
             methods=server.methods,
-            publications=server.publications,
+            publications=server.offered,
             now=self._clock.time(),
             heartbeat_interval=options.heartbeat_interval,
             heartbeat_timeout=options.heartbeat_timeout,
@@ -156,6 +156,8 @@ class SessionRuntime:
     def lost(self) -> None:
         """The client is gone, for now or for good."""
         self.machine.lost(self._clock.time())
+        if self.machine.state is State.DETACHED:
+            self.server.session_waits(self)
         self._set_timer()
 
     def fail(self) -> None:
@@ -229,6 +231,7 @@ class SessionRuntime:
         former.receiver = None
         former.close(1000, "Normal closure")
         transport.receiver = self
+        self.server.session_resumed(self)
         self._limit_messages()
         self.machine.resume(received, self._clock.time())
         self._set_timer()
@@ -256,7 +259,7 @@ class SessionRuntime:
         if isinstance(subscription.handler, Handler):
             return subscription.handler
         assert subscription.name is not None
-        return self.server.publications[subscription.name]
+        return self.server.offered[subscription.name]
 
     def stopped(self, subscription: Subscription) -> None:
         """Run a subscription's `on_stop` callbacks, after its documents and before `nosub`."""

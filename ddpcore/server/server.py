@@ -7,19 +7,22 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 from weakref import WeakSet
 
 from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.live.crossbar import Crossbar
+from ddpcore.meteor import autoupdate
 from ddpcore.plugins import plugin_manager
 from ddpcore.server.admission import Admission
+from ddpcore.server.companions import Companions
 from ddpcore.server.context import Context, MethodContext
 from ddpcore.server.flusher import Flusher
 from ddpcore.server.handler import Handler
@@ -55,6 +58,7 @@ class Options:
     connect_timeout: float
     grace_period: float
     grace_queue: int
+    max_absent: int
     max_queue: int
     max_queue_size: int
     max_subscriptions: int
@@ -79,6 +83,8 @@ class Server:
         grace_queue: Frames kept for such a client, both of those sent last, which may be lost, and
             of those it was not there for (Meteor's 100). One more ends the session. Changes of
             documents do not count: of each document just the latest is kept.
+        max_absent: Sessions that may wait for their clients (10,000). One more ends the one that
+            has waited longest; its client gets a new session.
         max_queue: Messages of one client that may wait for their turn (100); beyond, its socket
             is not read, so a flood stays with who makes it.
         max_queue_size: Bytes that these may have together (65,536), or one that is larger.
@@ -103,6 +109,8 @@ class Server:
         plugins: Plugins for this server alone, beside the installed ones.
 
     Attributes:
+        publications: The publications that were defined, by name.
+        offered: These, and those that every server has.
         traffic: What was sent to its clients, in numbers.
         wants_cookies: Whether transports are to bring cookies; False: nobody looks at them.
     """
@@ -117,6 +125,7 @@ class Server:
         connect_timeout: float = 45.0,
         grace_period: float = 15.0,
         grace_queue: int = 100,
+        max_absent: int = 10_000,
         max_queue: int = 100,
         max_queue_size: int = MAX_QUEUE_SIZE,
         max_subscriptions: int = 1_000,
@@ -137,6 +146,7 @@ class Server:
             connect_timeout,
             grace_period,
             grace_queue,
+            max_absent,
             max_queue,
             max_queue_size,
             max_subscriptions,
@@ -149,6 +159,9 @@ class Server:
         )
         self.methods: dict[str, Handler] = {}
         self.publications: dict[str, Handler] = {}
+        # What every page of Meteor subscribes to; a publication of that name goes before it.
+        own = Handler(autoupdate.NAME, autoupdate.publish_versions)
+        self.offered: Mapping[str, Handler] = ChainMap(self.publications, {own.name: own})
         self.universal: list[Handler] = []
         self._strategies: dict[str, PublicationStrategy] = {}
         self.bus: Bus = bus or MemoryBus()
@@ -165,10 +178,16 @@ class Server:
         self._executor: Executor | None = None
         self._crossbar: Crossbar | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._starting: asyncio.Future[None] | None = None
-        self._stopping = False
+        # The event loop is that of the last start. Starts and stops are tasks of their own, so
+        # that whoever asked may give up and others still wait for them.
+        self._starting: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._closing = self._refusing = False
+        self._companions = Companions(self)
         # All that have been accepted and are not over, also those that have yet to connect.
         self._clients: set[SessionRuntime] = set()
+        # Of these, those whose clients are gone, in the order in which they went.
+        self._absent: dict[SessionRuntime, None] = {}
         self._transports: WeakSet[Transport] = WeakSet()
         self._handlers: set[asyncio.Future[Any]] = set()
         self._callbacks: set[asyncio.Future[Any]] = set()
@@ -270,39 +289,114 @@ class Server:
         return self._crossbar
 
     async def start(self) -> None:
-        """Start the bus and the threads, on the running loop. Idempotent.
+        """Start the bus, the threads and the plugins, on the running loop. Idempotent.
 
-        Transports call it before their first session, so embedding needs no call of its own.
+        Transports call it before their first session, so embedding needs no call of its own. If
+        it fails, what was started is stopped again, and the next call starts anew. To be cancelled
+        while waiting stops nothing: others may wait for the same start.
 
         Raises:
-            ddpcore.DDPError: The bus cannot work, or the server is stopping; the text says what
-                to do.
+            ddpcore.DDPError: The bus or a plugin cannot work, or the server runs on another event
+                loop; the text says what to do. `ddpcore.errors.Stopping`, if it is stopping.
         """
-        if self._stopping:
-            raise DDPError("The server is stopping: come back when it has started again.")
+        abandoned = self._come_home()
+        if self._closing or self._refusing:
+            raise Stopping("The server is stopping: come back when it has started again.")
         if self._starting is None:
-            self._starting = asyncio.ensure_future(self._start())
+            self._loop = asyncio.get_running_loop()
+            self._starting = asyncio.create_task(self._start(abandoned))
+            self._starting.add_done_callback(_note_failure)
         starting = self._starting
+        task = asyncio.current_task()
+        if starting is task:  # a plugin asks for what is being done for it
+            return
         try:
             await asyncio.shield(starting)
-        except Exception:
-            if self._starting is starting:
+        except asyncio.CancelledError:
+            if starting.cancelled() and task is not None and not task.cancelling():
+                raise DDPError("The server was stopped while it was starting.") from None
+            raise
+
+    async def _start(self, abandoned: bool) -> None:
+        try:
+            if abandoned:
+                with suppress(Exception):  # what it waits for may belong to the closed loop
+                    await self.bus.stop()
+            if self._executor is None:
+                self._executor = self._make_executor()
+            crossbar = Crossbar(self.bus, self._gap)
+            await self.bus.start(crossbar.deliver)
+            self._crossbar = crossbar
+            await self._companions.start()
+        except BaseException:
+            self._closing = True
+            try:
+                await self._release(GRACE, 0)
+            finally:
                 self._starting = None  # the next client may find the database up again
             raise
 
-    async def _start(self) -> None:
-        if self._executor is None:
-            self._executor = self._make_executor()
-        crossbar = Crossbar(self.bus, self._gap)
-        await self.bus.start(crossbar.deliver)
-        self._crossbar = crossbar
-        self._loop = asyncio.get_running_loop()
+    def _come_home(self) -> bool:
+        """Make sure that the server, if it runs, does so on the running loop.
+
+        Returns:
+            Whether it ran on another one, which was closed under it. It does not run then.
+
+        Raises:
+            ddpcore.DDPError: It runs on another one.
+        """
+        loop = asyncio.get_running_loop()
+        if self._starting is None or self._loop in (None, loop):
+            return False
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            raise DDPError(
+                "The server runs on another event loop. Make a server for each loop, or "
+                "`await server.stop()` on the one where it runs before it starts on the next."
+            )
+        logger.warning(
+            "The event loop was closed while the server ran on it: `await server.stop()` before "
+            "the loop ends"
+        )
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = self._crossbar = self._starting = self._stopping = None
+        self._closing = self._refusing = False
+        self.sessions.clear()
+        self._clients.clear()
+        self._transports.clear()
+        self._handlers.clear()
+        self._callbacks.clear()
+        self.flusher = Flusher(self.traffic)
+        self.admission = Admission()
+        self._companions.forget()
+        return True
+
+    async def __aenter__(self) -> Self:
+        """Start; ``async with server:`` stops in the end."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop."""
+        await self.stop()
 
     def _threads(self) -> Executor:
         return ThreadPoolExecutor(self.options.threads, "ddpcore")
 
+    def refuse(self) -> None:
+        """Take no new clients until it has been stopped, with which `stop` begins as well.
+
+        A port that is closed does not keep them all away: proxies keep connections open, and ask
+        by them for whoever is new.
+        """
+        self._refusing = True
+
     async def stop(self, patience: float = 5.0, spread: float = 0.0) -> None:
-        """Let running handlers finish, close all connections, and release everything.
+        """Let running handlers finish, close all connections, and release everything. Idempotent.
+
+        A stop that is under way is waited for, as it was asked for. To be cancelled while waiting
+        does not end it.
 
         Args:
             patience: Seconds that running handlers get, and then the callbacks of the closed
@@ -312,31 +406,54 @@ class Server:
                 that thousands of clients do not come back in one instant. The first is closed
                 at once; until its turn each is served, and new ones are refused. By default
                 all are closed at once.
+
+        Raises:
+            ddpcore.DDPError: The server runs on another event loop.
         """
-        if self._starting is not None and not self._starting.done():
-            self._starting.cancel()
-            await asyncio.wait([self._starting])
+        self._come_home()
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(patience, spread))
+        if self._stopping is not asyncio.current_task():
+            await asyncio.shield(self._stopping)
+
+    async def _stop(self, patience: float, spread: float) -> None:
+        try:
+            while self._starting is not None and not self._starting.done():
+                if not self._closing:  # else it has failed, and is being undone
+                    self._starting.cancel()
+                await asyncio.wait([self._starting])  # and by then somebody may have tried anew
+            self.refuse()
+            await self._release(patience, spread)
+        finally:
+            self._stopping = None
+            self._refusing = False
+            if self._crossbar is None:  # else it was interrupted, and can be asked for again
+                self._starting = None
+
+    async def _release(self, patience: float, spread: float) -> None:
         hung = await _wait(self._handlers, patience)
-        self._stopping = True
-        await self._close_clients(spread)
-        await _wait((self._handlers | self._callbacks) - hung, patience)
-        if late := self._handlers | self._callbacks:
-            logger.warning("%d handlers do not end: they are cancelled", len(late))
-            for task in late:
+        self._closing = True
+        try:
+            await self._close_clients(spread)
+            await _wait((self._handlers | self._callbacks) - hung, patience)
+            if late := self._handlers | self._callbacks:
+                logger.warning("%d handlers do not end: they are cancelled", len(late))
+                for task in late:
+                    task.cancel()
+                await _wait(late, GRACE)
+            closing = [asyncio.ensure_future(each.wait_closed()) for each in list(self._transports)]
+            for task in await _wait(closing, patience):
                 task.cancel()
-            await _wait(late, GRACE)
-        closing = [asyncio.ensure_future(each.wait_closed()) for each in list(self._transports)]
-        for task in await _wait(closing, patience):
-            task.cancel()
-        if self._crossbar is not None:
-            await self._crossbar.stop()
-            await self.bus.stop()
-            self._crossbar = None
-        if self._executor is not None:
-            await _end_threads(self._executor, max(patience, GRACE))
-            self._executor = None
-        self._starting = None
-        self._stopping = False
+            await self._companions.stop(max(patience, GRACE))
+            if self._crossbar is not None:
+                await self._crossbar.stop()
+                await self.bus.stop()
+                self._crossbar = None
+            if self._executor is not None:
+                await _end_threads(self._executor, max(patience, GRACE))
+                self._executor = None
+        finally:
+            self._closing = False
 
     async def _close_clients(self, spread: float) -> None:
         start = self.clock.time()
@@ -357,7 +474,9 @@ class Server:
         Raises:
             ddpcore.DDPError: The server has not been started, or is stopping.
         """
-        if self._crossbar is None or self._stopping:
+        if self._closing or self._refusing:
+            raise Stopping("The server is stopping: come back when it has started again.")
+        if self._crossbar is None:
             raise DDPError("The server is not running: await server.start() first.")
         transport.high_water = self.options.high_water
         transport.max_message_size = self.max_message_size(None)
@@ -442,8 +561,19 @@ class Server:
     def session_closed(self, session: SessionRuntime) -> None:
         """A session is over; it may never have connected."""
         self._clients.discard(session)
+        self._absent.pop(session, None)
         if self.sessions.pop(session.machine.id, None) is not None:
             self._tell("ddpcore_session_closed", connection=session.connection)
+
+    def session_waits(self, session: SessionRuntime) -> None:
+        """The client of a session is gone, and may come back. Idempotent."""
+        self._absent[session] = None
+        if len(self._absent) > self.options.max_absent:
+            next(iter(self._absent)).machine.expire()
+
+    def session_resumed(self, session: SessionRuntime) -> None:
+        """Its client is back."""
+        self._absent.pop(session, None)
 
     def user_changed(self, session: SessionRuntime, user_id: str | None) -> None:
         """A session belongs to another user now."""
@@ -494,6 +624,11 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
     except StopIteration as problem:  # no future takes one: whoever awaits it would wait for ever
         raise RuntimeError("A handler raised StopIteration") from problem
+
+
+def _note_failure(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # those who have waited have it; if nobody has, it is no complaint
 
 
 def _log_failure(task: asyncio.Future[Any]) -> None:

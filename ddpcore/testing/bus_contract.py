@@ -149,6 +149,7 @@ class BusContract:
             await writer.commit()
             await bus.fence()
             assert [_plain(each) for each in heard.changes] == [_plain(change)]
+            assert bus.connected
 
     @_on_a_loop
     async def test_a_transaction_open_during_subscribe_is_delivered(self) -> None:

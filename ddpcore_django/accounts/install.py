@@ -24,6 +24,4 @@ def install(server: DjangoServer) -> None:
         from ddpcore_django.accounts.cookie import register
 
         register(server)
-    sweeper = Sweeper(server, accounts_conf().sweep_interval)
-    server.on_start.append(sweeper.start)
-    server.on_stop.append(sweeper.stop)
+    server.plugins.register(Sweeper(server, accounts_conf().sweep_interval))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ddpcore.clock import Timer
+from ddpcore.hookspecs import hookimpl
 from ddpcore_django.accounts.tokens import sweep
 from ddpcore_django.server import DjangoServer
 
@@ -31,13 +32,15 @@ class Sweeper:
         self._timer: Timer | None = None
         self._stopped = False
 
-    def start(self) -> None:
+    @hookimpl
+    def ddpcore_server_started(self) -> None:
         """Sweep, and go on."""
         self._stopped = False
         self._sweep()
 
-    def stop(self) -> None:
-        """Sweep no more. Idempotent."""
+    @hookimpl
+    def ddpcore_server_stopping(self) -> None:
+        """Sweep no more."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()

@@ -6,9 +6,9 @@ above is a `Service`; nothing in here knows DDP.
 
 from __future__ import annotations
 
-from ddpcore_tornado.sockjs.options import Options
+from ddpcore_tornado.sockjs.options import Options, read_options
 from ddpcore_tornado.sockjs.rules import rules
 from ddpcore_tornado.sockjs.service import Service
 from ddpcore_tornado.sockjs.session import SockJSSession
 
-__all__ = ["Options", "Service", "SockJSSession", "rules"]
+__all__ = ["Options", "Service", "SockJSSession", "read_options", "rules"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ddpcore.errors import DDPError
 
-__all__ = ["Options"]
+__all__ = ["Options", "read_options"]
+
+_WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +50,56 @@ class Options:
         for name in ("heartbeat_delay", "disconnect_delay", "response_limit", "max_waiting"):
             if not getattr(self, name) > 0:
                 raise DDPError(f"{name} of SockJS must be positive, not {getattr(self, name)!r}.")
+
+
+def read_options(settings: Iterable[str]) -> Options:
+    """Options as they are given on the command line: ``heartbeat_delay=20``, ``websocket=no``.
+
+    Args:
+        settings: One setting each; of several for one key the last one counts.
+
+    Raises:
+        ddpcore.DDPError: There is no such key, or it cannot have that value; the text says what
+            there is.
+    """
+    defaults = {each.name: each.default for each in fields(Options)}
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        key, text = key.strip(), text.strip()
+        if not equals or key not in defaults:
+            shown = ", ".join(f"{name}={_shown(value)}" for name, value in defaults.items())
+            raise DDPError(
+                f"--sockjs takes KEY=VALUE, not {setting!r}. The keys, with what they are by "
+                f"default: {shown}."
+            )
+        values[key] = _read(key, text, defaults[key])
+    return Options(**values)
+
+
+def _read(key: str, text: str, default: object) -> object:
+    # The default tells of what kind a setting is.
+    try:
+        if isinstance(default, bool):
+            kind = "yes or no"
+            return _WORDS[text.lower()]
+        if isinstance(default, int):
+            kind = "a whole number"
+            return int(text)
+        if isinstance(default, float):
+            kind = "a number of seconds"
+            value = float(text)
+            if not math.isfinite(value):
+                raise ValueError
+            return value
+    except (KeyError, ValueError):
+        raise DDPError(f"--sockjs {key} takes {kind}, not {text!r}.") from None
+    if not text:
+        raise DDPError(f"--sockjs {key} takes a text, and there is none.")
+    return text
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -9,10 +9,10 @@ from typing import cast
 
 from tornado.http1connection import HTTP1Connection
 
-from ddpcore.errors import DDPError
+from ddpcore.errors import DDPError, Stopping
 from ddpcore.transport import visible_headers
-from ddpcore_tornado.clients import peer_of
 from ddpcore_tornado.crowd import RETRY_AFTER, TooMany
+from ddpcore_tornado.peer import peer
 from ddpcore_tornado.sockjs.base import Endpoint, SockJSHandler
 from ddpcore_tornado.sockjs.caller import ancestors
 from ddpcore_tornado.sockjs.framing import escaped
@@ -58,7 +58,7 @@ class _Receiving(SockJSHandler):
             try:
                 session = await sessions.open(
                     self.session_id,
-                    peer_of(self.request),
+                    peer(self.request),
                     visible_headers(self.request.headers.items()),
                     secure=self.request.protocol == "https",
                 )
@@ -67,7 +67,9 @@ class _Receiving(SockJSHandler):
                 self.refuse(refusal.status, refusal.text)
                 return
             except DDPError as problem:
-                if not isinstance(problem, Full):
+                if isinstance(problem, Stopping):  # a proxy is to ask elsewhere, and not so again
+                    self.set_header("Connection", "close")
+                elif not isinstance(problem, Full):
                     logger.error("Cannot serve SockJS: %s", problem)  # noqa: TRY400
                 self.refuse(503, "The live service is not available at present.\n")
                 return

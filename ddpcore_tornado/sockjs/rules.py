@@ -59,7 +59,7 @@ def rules(
         before: Rules that come first: those for WebSockets.
     """
     endpoint = Endpoint(
-        Sessions(service, options, clock or LoopClock(), clients or Clients()),
+        Sessions(service, options, clock or LoopClock(), Clients() if clients is None else clients),
         options,
         origins,
         body_timeout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -36,12 +37,17 @@ class Sessions:
         self._clock = clock
         self._by_id: dict[str, SockJSSession] = {}
         self._full = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     def find(self, id: str) -> SockJSSession | None:  # noqa: A002
         """The session of this id."""
+        if self._loop is not None and self._loop.is_closed():
+            # What waited there has waited in vain, as its timers did.
+            self._by_id.clear()
+            self.waiting = 0
         return self._by_id.get(id)
 
     async def open(
@@ -60,8 +66,10 @@ class Sessions:
             ddpcore.DDPError: The service takes nobody in.
         """
         await self._service.start()
-        if id in self._by_id:
-            return self._by_id[id]
+        session = self.find(id)
+        if session is not None:
+            return session
+        self._loop = asyncio.get_running_loop()
         full = self.waiting >= self._options.max_waiting
         if full and not self._full:
             logger.warning(

@@ -85,3 +85,22 @@ async def test_other_plain_passwords_are_refused_alike(server, world):
     assert await answer(server.address, nobody, headers=away) == 403
     options = by_password("ann", digest("wrong"))
     assert await answer(server.address, options, headers=away) == 403
+
+
+@pytest.mark.parametrize("env", [{"TEST_SERVER": json.dumps({"forwarded_count": 1})}])
+async def test_proxies_that_are_counted_are_believed(server, world):
+    """What the nearest one says counts, and it must say it."""
+    for proto, came in {
+        "https": "password",
+        "http": 403,
+        "https, http": 403,  # the client has made up the first part
+        "": 403,
+        None: 403,
+    }.items():
+        headers = {"X-Forwarded-For": "192.0.2.1"}
+        if proto is not None:
+            headers["X-Forwarded-Proto"] = proto
+        assert await answer(server.address, PLAIN, headers=headers) == came
+    # Nobody is of this machine who says so, or says nothing.
+    assert await answer(server.address, PLAIN, headers={"X-Forwarded-For": "127.0.0.1"}) == 403
+    assert await answer(server.address, PLAIN) == 403

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 30.0
-BOOKSTORE = Path(__file__).parent.parent.parent / "examples" / "bookstore"
+ROOT = Path(__file__).parent.parent.parent
+BOOKSTORE = ROOT / "examples" / "bookstore"
 
 SERVER = """
 import asyncio, logging, sys, time
@@ -140,6 +141,6 @@ def bookstore(shell) -> Shell:
     database = str(shell.directory / "bookstore.sqlite3")
     start = shell.start
     shell.start = lambda *arguments, **env: start(
-        *arguments, **({"PYTHONPATH": str(BOOKSTORE), "BOOKSTORE_DB": database} | env)
+        *arguments, **({"PYTHONPATH": f"{BOOKSTORE}:{ROOT}", "BOOKSTORE_DB": database} | env)
     )
     return shell

@@ -44,6 +44,9 @@ MODULES = {
     "unknown_key.py": "INSTALLED_APPS = ['ddpcore_django']\nSECRET_KEY = 'x'\n"
     "DDPCORE = {'BUSS': 'memory:'}\n"
     "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': ':memory:'}}\n",
+    "server_key.py": "INSTALLED_APPS = ['ddpcore_django']\nSECRET_KEY = 'x'\n"
+    "DDPCORE = {'SERVER': {'connect_timeout': 20, 'threads': 3}}\n"
+    "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': ':memory:'}}\n",
     "not_installed.py": "INSTALLED_APPS = []\nSECRET_KEY = 'x'\n",
 }
 
@@ -68,6 +71,10 @@ MISTAKES = {
     "empty settings": (["serve", "--settings", "unconfigured"], r"INSTALLED_APPS"),
     "not installed": (["serve", "--settings", "not_installed"], r"\"ddpcore_django\".*INSTALLED"),
     "unknown key": (["serve", "--settings", "unknown_key"], r"no setting BUSS.*There are: .*BUS"),
+    "unknown key of the server": (
+        ["serve", "--settings", "server_key"],
+        r'DDPCORE\["SERVER"\] has no threads\. There are: connect_timeout, .*stuck_timeout',
+    ),
     "unknown bus": (["serve", "shop.server:server", "--bus", "nonsense:"], r"No bus for 'nonsense:'"),
     "unknown scheme": (
         ["serve", "shop.server:server", "--bus", "mysql://me:secret@host/base"],
@@ -92,6 +99,22 @@ MISTAKES = {
         r"certificate none\.pem: .*No such file",
     ),
     "odd certificate": (["serve", "shop.server:server", "--certfile", "broken.py"], r"broken\.py"),
+    "odd number of proxies": (
+        ["serve", "shop.server:server", "--forwarded-count", "-1"],
+        r"--forwarded-count takes a number of proxies from 0, not -1",
+    ),
+    "no connections": (
+        ["serve", "shop.server:server", "--max-connections", "0"],
+        r"The limit connections is a positive number, not 0",
+    ),
+    "no connections of one": (
+        ["serve", "shop.server:server", "--max-connections-per-address", "-5"],
+        r"The limit connections_per_address is a positive number, not -5",
+    ),
+    "no time for headers": (
+        ["serve", "shop.server:server", "--header-timeout", "nan"],
+        r"The limit header_timeout is a positive number, not nan",
+    ),
     "key alone": (["serve", "shop.server:server", "--keyfile", "key.pem"], r"needs --certfile"),
 }  # fmt: skip
 

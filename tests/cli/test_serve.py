@@ -20,7 +20,8 @@ import pytest
 import websockets
 from ddp_client import connect
 
-BOOKSTORE = Path(__file__).parent.parent.parent / "examples" / "bookstore"
+ROOT = Path(__file__).parent.parent.parent
+BOOKSTORE = ROOT / "examples" / "bookstore"
 BOTH = pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
 STOPPED = (0, "Stopping.\n", "")
 
@@ -279,7 +280,7 @@ LOGGING = {"version": 1}  # silences all loggers there are
 def site(bookstore):
     bookstore.write("site_urls.py", URLS)
     bookstore.write("site_settings.py", SETTINGS)
-    path = f"{BOOKSTORE}:{bookstore.directory}"
+    path = f"{BOOKSTORE}:{bookstore.directory}:{ROOT}"
 
     def start(*arguments, **env):
         return bookstore.serve("--settings", "site_settings", *arguments, PYTHONPATH=path, **env)
@@ -311,7 +312,7 @@ async def test_the_site_beside_ddp(site):
     assert response.headers["Content-Length"] == "3"
     assert visit("GET", "/fields")[1] == b"0 0"
     response, body = visit("HEAD", "/stream")
-    assert (response.status, body, response.headers["Content-Length"]) == (200, b"", "3890")
+    assert (response.status, body, response.headers["Content-Length"]) == (200, b"", None)
     response, body = visit("GET", "/none")
     assert (response.status, body) == (204, b"")
 
@@ -347,9 +348,12 @@ async def test_the_site_beside_ddp(site):
     assert response.status == 500
     assert b"broken on purpose" in body  # DEBUG
     assert visit("GET", "/stream")[1].count(b"\n") == 1000
-    for path in ("/broken_stream", "/leave"):
-        response, body = visit("GET", path)
-        assert (response.status, body) == (500, b"Internal Server Error\n")
+    response, body = visit("GET", "/leave")
+    assert (response.status, body) == (500, b"Internal Server Error\n")
+    with pytest.raises(http.client.IncompleteRead) as caught:  # not a whole answer
+        visit("GET", "/broken_stream")
+    assert caught.value.partial == b"one"
+    visit.connection.close()
     for host in ("127.0.0.1:port", "evil.example", "["):
         assert visit("GET", "/stream", Host=host)[0].status == 400
 
@@ -402,3 +406,109 @@ def test_a_record_is_written_once(bookstore):
         visit.connection.close()
         code, _, err = process.end(signal.SIGTERM)
         assert (code, err.count("Not Found: /nothing"), err.count("\n")) == (0, 1, 1)
+
+
+# --- SockJS, and routes of plugins -------------------------------------------------------------
+
+
+def sockjs_info(address):
+    with urllib.request.urlopen(f"http://{address}/sockjs/info") as response:
+        return json.load(response)
+
+
+def test_settings_of_sockjs(shell):
+    process = shell.serve(
+        "shop.server:server", "--sockjs", "websocket=no", "--sockjs", "jsessionid=yes"
+    )
+    address = process.address()
+    info = sockjs_info(address)
+    assert (info["websocket"], info["cookie_needed"]) == (False, True)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://{address}/websocket")
+    with caught.value as response:
+        assert response.code == 404
+    assert process.end(signal.SIGTERM)[::2] == (0, "")
+
+
+def test_a_setting_of_sockjs_that_does_not_exist(shell):
+    code, _, errors = shell.run("serve", "shop.server:server", "--sockjs", "heartbeat=5")
+    assert code == 2
+    assert "heartbeat_delay=45" in errors
+    assert "Traceback" not in errors
+
+
+ROUTES = """
+import tornado.web
+from ddpcore import Server, hookimpl
+
+class Say(tornado.web.RequestHandler):
+    def initialize(self, text):
+        self.text = text
+
+    def get(self):
+        self.finish(self.text)
+
+class Plugin:
+    @hookimpl
+    def ddpcore_routes(self, server, options):
+        said = f"{len(server.methods)} methods, drain {options.drain:g}, app {options.given.app}"
+        return [(r"/about", Say, {"text": said}), (r"/websocket", Say, {"text": "shadowed"})]
+
+class Silent:
+    @hookimpl
+    def ddpcore_routes(self):
+        return None
+
+server = Server(plugins=[Plugin(), Silent()])
+
+@server.method
+async def echo(ctx, *params):
+    return list(params)
+"""
+
+
+async def test_plugins_add_routes_behind_those_of_ddp(shell):
+    shell.write("shop/routes.py", ROUTES)
+    process = shell.serve("shop.routes:server", "--drain", "1")
+    address = process.address()
+    about = await asyncio.to_thread(urllib.request.urlopen, f"http://{address}/about")
+    with about as response:
+        assert response.read() == b"1 methods, drain 1, app shop.routes:server"
+    async with connect(address) as client:
+        assert await client.call("echo", 1) == [1]
+    assert (await ended(process, signal.SIGTERM))[::2] == (0, "")
+
+
+PLUGIN = """
+from ddpcore import Server, hookimpl
+
+class Plugin:
+    @hookimpl
+    async def ddpcore_server_started(self):
+        print("started", flush=True)
+        {failure}
+
+    @hookimpl
+    async def ddpcore_server_stopping(self):
+        print("stopping", flush=True)
+
+server = Server(plugins=[Plugin()])
+"""
+
+
+def test_plugins_start_and_stop_with_the_command(shell):
+    shell.write("shop/companion.py", PLUGIN.format(failure=""))
+    process = shell.serve("shop.companion:server")
+    assert process.line() == "started\n"
+    process.address()
+    assert process.line().startswith("ddpcore ")
+    assert process.end(signal.SIGTERM) == (0, "Stopping.\nstopping\n", "")
+
+
+def test_a_plugin_that_cannot_start_ends_the_command(shell):
+    shell.write("shop/companion.py", PLUGIN.format(failure='raise OSError("no such printer")'))
+    code, _, errors = shell.serve("shop.companion:server").end()
+    assert code == 2
+    assert "The plugin Plugin cannot start" in errors
+    assert "no such printer" in errors
+    assert "Traceback" not in errors

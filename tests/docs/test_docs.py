@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")]
 EXAMPLE = ROOT / "examples" / "bookstore"
-LINKED = [*PAGES, EXAMPLE / "README.md"]
+LINKED = [*PAGES, *(ROOT / "examples").glob("*/README.md")]
 
 
 def name(page: Path) -> str:
@@ -301,8 +301,28 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
     rows = table("django.md", "| key | default | unit | meaning, and why |")
     documented = {bare(key): ast.literal_eval(bare(default)) for key, default, *_ in rows}
-    assert documented == {each.name.upper(): each.default for each in dataclasses.fields(Conf)}
+    there_are = {each.name.upper(): each.default for each in dataclasses.fields(Conf)}
+    assert documented == there_are | {"SERVER": Conf().server}
     assert all(row[3] for row in rows)
+
+
+def test_every_limit_is_documented_with_its_default() -> None:
+    from ddpcore_django.conf import SERVER
+    from ddpcore_tornado import Limits
+
+    rows = table("serving.md", "| limit | default | unit | why | what the client sees |")
+    defaults = arguments(ddpcore.Server) | {"max_anonymous_message_size": 65_536}
+    known = set()
+    for named, written, *_ in rows:
+        names = re.findall(r"`([a-z_]+)`", named)
+        figures = [float(each.replace(",", "")) for each in written.split("; ") if each]
+        if names and names[0] in SERVER:
+            assert [defaults[name] for name in names] == figures
+            known |= set(names)
+        if limit := re.search(r"`Limits.(\w+)`", named):
+            assert [getattr(Limits(), limit[1])] == figures
+            known.add(limit[1])
+    assert known == (SERVER - {"forwarded_count"}) | set(Limits.__slots__)
 
 
 def test_every_setting_of_accounts_is_documented_with_its_default() -> None:
@@ -367,7 +387,8 @@ def test_every_option_of_the_command_line_is_documented(
     )
     assert general == options()
     assert of_serve == options("serve") - options()
-    assert of_serve - {"--settings", "--workers"} == options("demo") - options()
+    not_of_demo = {"--settings", "--workers", "--meteor", "--root-url", "--wsgi", "--asgi"}
+    assert of_serve - not_of_demo == options("demo") - options()
 
 
 def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:

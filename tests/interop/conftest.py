@@ -106,11 +106,14 @@ class Peer:
 class Site:
     """`ddpcore serve` of a project, at a port that stays the same when it is restarted."""
 
-    def __init__(self, settings: str, paths: list[Path], log: Path, **environ: str) -> None:
+    def __init__(
+        self, settings: str, paths: list[Path], log: Path, *options: str, **environ: str
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.address = "{}:{}".format(*probe.getsockname())
         self.url = f"http://{self.address}"
         self.settings = settings
+        self.options = options
         self.environ = os.environ | {
             "DJANGO_SETTINGS_MODULE": settings,
             "PYTHONPATH": os.pathsep.join(map(str, [ROOT, SUPPORT, *paths])),
@@ -131,7 +134,7 @@ class Site:
 
     def start(self) -> None:
         self.process = self.run(
-            "ddpcore", "serve", "--settings", self.settings, "--bind", self.address
+            "ddpcore", "serve", "--settings", self.settings, "--bind", self.address, *self.options
         )
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
@@ -269,6 +272,29 @@ def site(running_site: Site) -> Iterator[Site]:
     """The running server."""
     with watched(running_site):
         yield running_site
+
+
+@pytest.fixture(scope="module")
+def running_workers(running_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The same project on the same database, served by two processes."""
+    site = Site(
+        "interop_settings",
+        [HERE / "site", BOOKSTORE],
+        tmp_path_factory.mktemp("workers") / "server.log",
+        "--workers",
+        "2",
+        BOOKSTORE_DATABASE=running_site.environ["BOOKSTORE_DATABASE"],
+    )
+    site.start()
+    yield site
+    site.stop(signal.SIGTERM)
+
+
+@pytest.fixture
+def workers(running_workers: Site) -> Iterator[Site]:
+    """Two processes that serve at one address."""
+    with watched(running_workers):
+        yield running_workers
 
 
 @pytest.fixture

@@ -36,9 +36,14 @@ def modules(source: Path) -> Iterator[Path]:
 
 
 def lines_of_code(path: Path) -> int:
-    """Lines that are neither empty nor a comment."""
-    lines = [line.strip() for line in path.read_text().splitlines()]
-    return len([line for line in lines if line and not line.startswith("#")])
+    """Lines that are neither empty nor a comment nor of a docstring."""
+    text = path.read_text()
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                lines[number - 1] = ""
+    return len([line for line in lines if line.strip() and not line.strip().startswith("#")])
 
 
 @each_example

@@ -254,8 +254,8 @@ async def test_stop_during_start_leaves_nothing_running():
     starting = asyncio.ensure_future(server.start())
     await turns()
     await server.stop()
-    await asyncio.wait([starting])
-    assert starting.cancelled()
+    with pytest.raises(DDPError, match="stopped while it was starting"):
+        await starting
     with pytest.raises(DDPError):
         _ = server.crossbar
 

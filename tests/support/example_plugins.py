@@ -51,7 +51,7 @@ class Installed:
 
     Attributes:
         python: The environment's interpreter.
-        folder: Its tests and its `pyproject.toml`, without the package itself.
+        folder: Its tests, its `pyproject.toml` and `README.md`, without the package itself.
         source: The example in this tree.
     """
 
@@ -72,7 +72,8 @@ def install(source: Path, wheel: Path, place: Path) -> Installed:
     )
     (its_wheel,) = built.glob("*.whl")
     folder.mkdir()
-    shutil.copy(copy / "pyproject.toml", folder)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(copy / name, folder)
     shutil.copytree(copy / "tests", folder / "tests")
     shutil.rmtree(copy)
     venv.create(place / "environment", with_pip=True)

@@ -53,7 +53,8 @@ def stuck(ctx):
 
 @server.method
 async def environment(ctx):
-    return sorted(name for name in os.environ if "DDPCORE" in name)
+    ours = "DDPCORE", "LISTEN_", "NOTIFY_", "WATCHDOG_"
+    return sorted(name for name in os.environ if name.startswith(ours))
 
 if Path("broken").exists():
     sys.exit("broken on purpose")

@@ -10,7 +10,22 @@ import struct
 import pytest
 import websockets
 from ddp_client import connect
-from served import CONNECT, answers, closing, connected, fetch, hear, make_server, raw, say, served
+from served import (
+    CONNECT,
+    answers,
+    closing,
+    connected,
+    fetch,
+    hear,
+    listening,
+    make_server,
+    raw,
+    say,
+    served,
+)
+from tornado.web import Application
+
+from ddpcore_tornado import handlers
 
 HANDSHAKE = (
     "GET /websocket HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -62,13 +77,30 @@ async def test_a_message_in_fragments():
         assert await hear(socket) == {"msg": "pong", "id": "1"}
 
 
-@pytest.mark.parametrize("path", ["/websocket", "/sockjs/websocket", "/sockjs/000/abc/websocket"])
+PATHS = pytest.mark.parametrize(
+    "path", ["/websocket", "/websocket/", "/sockjs/websocket", "/sockjs/000/abc/websocket"]
+)
+
+
+@PATHS
 async def test_a_plain_request_is_told_what_this_is(path):
     async with served() as address:
         response = await fetch(address, path)
         assert (response.code, response.body) == (400, b"Not a valid websocket request")
-        response = await fetch(address, path, "POST", "")
-        assert response.code == 405
+
+
+@PATHS
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "FROB"])
+@pytest.mark.parametrize("settings", [{}, {"xsrf_cookies": True}, {"debug": True}], ids=str)
+async def test_only_get_can_be_upgraded(path, method, settings):
+    server = make_server()
+    application = Application(
+        handlers(server), log_function=lambda _: None, autoreload=False, **settings
+    )
+    async with listening(application, server) as address:
+        response = await fetch(address, path, method, "x" if method[0] == "P" else None)
+        assert (response.code, response.body) == (405, b"")
+        assert response.headers["Allow"] == "GET"
 
 
 async def test_unknown_versions_of_the_protocol_are_refused():

@@ -255,12 +255,19 @@ async def test_answers_of_every_form(commands):
             assert (await line.request("GET", f"{session}/nothing")).status == 404
             assert (await line.request("DELETE", f"{session}/peer")).status == 405
             assert len((await line.request("GET", f"{session}/big")).body) == 5_000_000
-            big = await line.request("PUT", f"{session}/peer", b"y" * 3_000_000)
-            assert json.loads(big.body)["size"] == 3_000_000
+            big = await line.request("PUT", f"{session}/peer", b"y" * 1_000_000)
+            assert json.loads(big.body)["size"] == 1_000_000
             await line.ask(
                 "POST", f"{session}/peer", Transfer_Encoding="chunked", Content_Length=""
             )
             line.close()
+        await stopped(command)
+
+
+async def test_more_than_a_message_may_have_is_not_gathered(commands):
+    async with polling(commands) as (command, session, _, other):
+        huge = await other.request("PUT", f"{session}/peer", b"y" * 1_100_000)
+        assert (huge.status, huge.body) == (413, b"The body is too long.\n")
         await stopped(command)
 
 

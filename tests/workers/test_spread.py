@@ -106,7 +106,7 @@ async def test_nobody_new_meanwhile():
     stop = await stopping(server, 10.0)
     with pytest.raises(DDPError, match="is stopping"):
         await server.start()
-    with pytest.raises(DDPError, match="not running"):
+    with pytest.raises(DDPError, match="stopping"):
         server.accept(MemoryTransport())
     await clock.advance(10.0)
     await stop

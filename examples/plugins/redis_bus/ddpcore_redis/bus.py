@@ -25,6 +25,7 @@ def ddpcore_bus(url: str) -> Bus | None:
 
 class RedisBus(Bus):
     crosses_processes = True
+    connected = False
 
     def __init__(self, url: str, most: int = 100_000) -> None:
         self._url = url
@@ -33,7 +34,6 @@ class RedisBus(Bus):
         self._deliver: Callable[[BusEvent], None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._at = (0, "0")  # number and id of the entry that was read last
-        self._up = False
         self._topics: set[str] = set()
         self._fences: dict[asyncio.Future[None], float | None] = {}  # until which number
         self._asked = asyncio.Event()
@@ -48,7 +48,7 @@ class RedisBus(Bus):
         except Exception as problem:
             await self.stop()
             raise DDPError(f"No Redis for the bus at {self._place}: {problem}") from problem
-        self._up = True
+        self.connected = True
         self._tasks = [asyncio.create_task(each) for each in (self._read(), self._ask())]
 
     async def stop(self) -> None:
@@ -63,7 +63,7 @@ class RedisBus(Bus):
         await self._redis.aclose()
 
     async def subscribe(self, topic: str) -> None:
-        if topic not in self._topics and self._up:
+        if topic not in self._topics and self.connected:
             with suppress(TimeoutError):  # what was committed before is not its business
                 await asyncio.wait_for(self.fence(), 1.0)  # but that is not worth a long wait
         self._topics.add(topic)
@@ -92,16 +92,16 @@ class RedisBus(Bus):
     async def _read(self) -> None:
         while True:
             try:
-                if not self._up:
+                if not self.connected:
                     self._at = await self._end()
-                    self._up = True
+                    self.connected = True
                     self._deliver(Gap())
                     self._release(math.inf)
                 await self._follow()
             except Exception as problem:
-                if self._up:  # else it has been said
+                if self.connected:  # else it has been said
                     log.warning("A Gap will come: Redis at %s: %s", self._place, problem)
-                self._up = False
+                self.connected = False
                 await asyncio.sleep(0.2)
 
     async def _follow(self) -> None:

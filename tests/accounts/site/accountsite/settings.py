@@ -42,7 +42,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 EMAIL_BACKEND = "accountsite.mailbox.Backend"
 DEFAULT_FROM_EMAIL = "site@example.org"
 AUTH_PASSWORD_VALIDATORS = json.loads(os.environ.get("TEST_VALIDATORS", "[]"))
-DDPCORE = json.loads(os.environ.get("TEST_DDPCORE", "{}"))
+DDPCORE = json.loads(os.environ.get("TEST_DDPCORE", "{}")) | {
+    "SERVER": json.loads(os.environ.get("TEST_SERVER", "{}"))
+}
 DDPCORE_ACCOUNTS = {"ROOT_URL": "http://localhost:3000/"} | json.loads(
     os.environ.get("TEST_ACCOUNTS", "{}")
 )

@@ -1,0 +1,18 @@
+"""docs/serving.md shows the very files that are tested."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from project import ROOT
+
+FILES = sorted((ROOT / "examples" / "deploy").iterdir())
+BLOCKS = re.findall(
+    r"^```\w+\n(.*?)^```$", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda it: it.name)
+def test_it_is_shown_whole(file):
+    assert file.read_text() in BLOCKS
