@@ -31,6 +31,7 @@ def test_it_ends_with_a_bus_that_keeps_the_contract(wheel: Path, tmp_path: Path)
         file = source / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(files()[name])
+    (source / "README.md").touch()  # which `install` wants, and the page does not need
     bus = install(source, wheel, tmp_path)
     told = bus.run("-m", "pytest", "-q", "-ra", "tests", seconds=200)
     assert " passed" in told, told
