@@ -13,7 +13,7 @@ Sockets come from `ddpcore_tornado`, changes across processes from `ddpcore_pg`,
 """
 
 from ddpcore.application import Application
-from ddpcore.bus import Bus, BusEvent, Change, Gap, MemoryBus, Op
+from ddpcore.bus import Bus, BusEvent, Change, Gap, MemoryBus, Op, Publisher
 from ddpcore.errors import DDPError, MeteorError
 from ddpcore.hookspecs import hookimpl
 from ddpcore.live.document import Document
@@ -52,6 +52,7 @@ __all__ = [
     "Op",
     "PublicationContext",
     "PublicationStrategy",
+    "Publisher",
     "Server",
     "WriteFence",
     "ejson",

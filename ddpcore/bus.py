@@ -11,21 +11,25 @@ one listener per process, on the event loop, in the order of the contract:
 5. A `Gap` means "you may have missed something": whoever listens asks the database again.
    Fences that were pending complete after the `Gap` was delivered.
 
-`ddpcore.testing.bus_contract` holds these sentences as a test-suite that any bus can run.
+6. What a `Publisher` has announced when it returns, a later `fence()` waits for; what it could not
+   announce is covered by a `Gap`, which it owes everybody.
+
+`ddpcore.testing.bus_contract` holds these sentences as a test-suite that any bus can run, and
+`ddpcore.testing.publisher_contract` the last one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from ddpcore.errors import DDPError
 
-__all__ = ["Bus", "BusEvent", "Change", "Gap", "MemoryBus", "Op"]
+__all__ = ["Bus", "BusEvent", "Change", "Gap", "MemoryBus", "Op", "Publisher"]
 
 
 class Op(Enum):
@@ -66,6 +70,29 @@ class Gap:
 
 
 BusEvent = Change | Gap
+
+
+class Publisher(ABC):
+    """Announces what was committed: from any thread, also in processes that have no event loop.
+
+    `Bus.publisher()` gives it. A project's own programs, such as its commands and its site under
+    another server, have no bus that runs, but write all the same.
+    """
+
+    @abstractmethod
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Announce one transaction that is committed, its changes in the order of its statements.
+
+        May be called in several threads at once. It may block for seconds, but not for ever. When
+        it has returned, fences that begin afterwards wait for these changes, in all processes.
+
+        Raises:
+            ddpcore.DDPError: They could not be announced. Nobody needs to call again: as soon as
+                it can, the publisher sees to it that whoever listens gets a `Gap`.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to release
+        """Release what it holds, after a last attempt to announce the `Gap` that it may owe."""
 
 
 class Bus(ABC):
@@ -115,6 +142,17 @@ class Bus(ABC):
     async def fence(self) -> None:
         """Return once all that was committed before this call has been delivered here."""
 
+    def publisher(self) -> Publisher | None:
+        """What writers tell of their commits, where these are not captured by other means.
+
+        Called in any thread, and on a bus that does not run as well: another process asks a bus
+        that it makes for the same URL. Always the same publisher of one bus.
+
+        Returns:
+            None, unless a bus says otherwise: it hears of commits from the database itself.
+        """
+        return None
+
 
 class MemoryBus(Bus):
     """A bus within one process: publishing is delivering.
@@ -127,6 +165,7 @@ class MemoryBus(Bus):
         self._topics: set[str] = set()
         self._deliver: Callable[[BusEvent], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._publisher = _ThreadsafePublisher(self)
 
     async def start(self, deliver: Callable[[BusEvent], None]) -> None:
         """Begin; see `Bus.start`."""
@@ -165,6 +204,10 @@ class MemoryBus(Bus):
             except RuntimeError:  # the loop closed between the two lines: nobody listens
                 return
 
+    def publisher(self) -> Publisher:
+        """What publishes here from other threads."""
+        return self._publisher
+
     async def fence(self) -> None:
         """Return after what other threads published before this call was delivered."""
         loop = asyncio.get_running_loop()
@@ -176,6 +219,15 @@ class MemoryBus(Bus):
     def _now(self, change: Change) -> None:
         if self._deliver is not None and change.topic in self._topics:
             self._deliver(change)
+
+
+class _ThreadsafePublisher(Publisher):
+    def __init__(self, bus: MemoryBus) -> None:
+        self._bus = bus
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._bus.publish_threadsafe(change)
 
 
 def _complete(future: asyncio.Future[None]) -> None:

@@ -2,9 +2,12 @@
 
 On PostgreSQL one statement in the writer's own transaction has the database read the rows and
 NOTIFY (`ddpcore_pg.images`): it arrives after the commit, in order, or never, and says what the
-rows hold, whatever Python believes. With any other database the changes are put on the memory
-buses of this process when the transaction has been committed: they name rows, and of links (rows
-of a many-to-many field) what they link.
+rows hold, whatever Python believes. With any other database, and any other bus, the transaction's
+changes are given to a publisher (`ddpcore.bus.Publisher`) when it has been committed: they name
+rows, and of links (rows of a many-to-many field) what they link. The publisher is that of the bus
+that runs in this process, or else of the bus in the settings. The changes bear no number of a
+transaction, so whoever hears of them reads the rows: two processes may announce their commits in
+another order than that in which they were made.
 
 To read a row and be sure that it stays as it is until the word is out, PostgreSQL must lock it,
 for which it asks for the right to UPDATE the table. Of tables on which the role has no such right,
@@ -23,7 +26,7 @@ import logging
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial, reduce
+from functools import cache, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +34,11 @@ from django.db import DatabaseError, connections, transaction
 from django.db.models import Field, Model, Q, QuerySet
 from django.db.utils import DEFAULT_DB_ALIAS
 
-from ddpcore.bus import Bus, Change, MemoryBus, Op
+from ddpcore.bus import Bus, Change, Op, Publisher
 from ddpcore.errors import DDPError
 from ddpcore.live.fence import WriteFence
 from ddpcore_django.conf import conf
+from ddpcore_django.publishing import publisher_of
 from ddpcore_django.rows import source_of
 from ddpcore_django.serialize import document_id
 from ddpcore_django.tables import topic_of
@@ -42,12 +46,12 @@ from ddpcore_django.tables import topic_of
 if TYPE_CHECKING:
     from ddpcore_pg.images import RowSet, Source
 
-__all__ = ["Rows", "announce", "forget", "memory_buses", "tell"]
+__all__ = ["Rows", "announce", "forget", "tell", "told_buses"]
 
 log = logging.getLogger(__name__)
 
-memory_buses: weakref.WeakSet[Bus] = weakref.WeakSet()
-"""The running buses of this process that hear of changes after the commit."""
+told_buses: weakref.WeakSet[Bus] = weakref.WeakSet()
+"""The running buses of this process that have publishers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ def announce(using: str, *rows: Rows) -> None:
     connection = connections[using]
     if conf().captures(connection.vendor) == "notify":
         _notify(connection, rows)
-    if memory_buses:
+    if _publishers():
         _publish_after_commit([change for each in rows for change in each.changes()])
 
 
@@ -147,7 +151,7 @@ def tell(using: str, *changes: Change) -> None:
     connection = connections[using]
     if conf().captures(connection.vendor) == "notify":
         _notify_changes(connection, changes)
-    if memory_buses:
+    if _publishers():
         _publish_after_commit(changes)
 
 
@@ -232,15 +236,41 @@ def _notify_changes(connection: Any, changes: Iterable[Change]) -> None:
         cursor.execute(*notify_sql(*changes))
 
 
+def _publishers() -> list[Publisher]:
+    """Whom to tell after a commit."""
+    running = [publisher for bus in list(told_buses) if (publisher := bus.publisher()) is not None]
+    if running:
+        return running
+    own = publisher_of(conf().bus)
+    return [] if own is None else [own]
+
+
+class _Committed:
+    """Changes of one transaction that stand and fall together: of the same savepoints."""
+
+    def __init__(self, changes: Iterable[Change]) -> None:
+        self.changes = list(changes)
+
+    def __call__(self) -> None:
+        for publisher in _publishers():
+            try:
+                publisher.publish(self.changes)
+            except Exception as problem:
+                # They are committed. The writer cannot help it, and has other hooks to run.
+                log.error("Changes could not be announced: %s", problem)  # noqa: TRY400
+
+
 def _publish_after_commit(changes: Iterable[Change]) -> None:
-    transaction.on_commit(partial(_publish, changes), using=DEFAULT_DB_ALIAS)
-
-
-def _publish(changes: Iterable[Change]) -> None:
-    for bus in list(memory_buses):
-        if isinstance(bus, MemoryBus):
-            for change in changes:
-                bus.publish_threadsafe(change)
+    connection = connections[DEFAULT_DB_ALIAS]
+    if connection.in_atomic_block and connection.run_on_commit:
+        savepoints, last = connection.run_on_commit[-1][:2]
+        # Together they are one message to the bus. What a savepoint may undo stays by itself.
+        # (None stands for an atomic block without a savepoint.)
+        now = {*connection.savepoint_ids, None}
+        if isinstance(last, _Committed) and {*savepoints, None} == now:
+            last.changes += changes
+            return
+    transaction.on_commit(_Committed(changes), using=DEFAULT_DB_ALIAS)
 
 
 def _plain(value: Any) -> Any:

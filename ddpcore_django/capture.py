@@ -32,16 +32,17 @@ from django.db.utils import DEFAULT_DB_ALIAS
 from ddpcore.bus import Change, Op
 from ddpcore.errors import DDPError
 from ddpcore.live.fence import WriteFence
-from ddpcore_django.announcing import Rows, announce, forget, memory_buses, tell
+from ddpcore_django.announcing import Rows, announce, forget, tell, told_buses
 from ddpcore_django.capture_links import ends_of_links, links_to_watch, watch_links
 from ddpcore_django.collection import Collection
 from ddpcore_django.conf import conf
+from ddpcore_django.publishing import publisher_of
 from ddpcore_django.registry import Registry
 from ddpcore_django.serialize import document_id
 from ddpcore_django.tables import through_of, topic_of
 from ddpcore_django.triggers import captured_by_triggers
 
-__all__ = ["announce", "captured_topics", "connect", "memory_buses"]
+__all__ = ["announce", "captured_topics", "connect", "told_buses"]
 
 _captured: set[str] = set()
 
@@ -58,9 +59,11 @@ def connect(registry: Registry) -> None:
     """Start to watch the models of all collections, and what their visibility depends on.
 
     Raises:
-        ddpcore.DDPError: `DDPCORE["WATCH"]` names a model that does not exist.
+        ddpcore.DDPError: `DDPCORE["WATCH"]` names a model that does not exist, or `"BUS"` a bus
+            that no installed plugin knows.
     """
     forget()
+    publisher_of(conf().bus)  # whoever cannot tell of changes had better not make any
     tables = _tables_to_watch(registry)
     _captured.update(map(topic_of, tables))
     by_signals = {table for table in tables if not captured_by_triggers(table)}

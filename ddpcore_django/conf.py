@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from ddpcore.server.server import Options
+from ddpcore_django.publishing import publisher_of
 
 __all__ = ["Conf", "conf", "read"]
 
@@ -27,7 +28,8 @@ class Conf:
     Attributes:
         bus: How word of a change travels: ``"auto"`` (NOTIFY where the database is PostgreSQL,
             else within the process), ``"memory:"`` (never NOTIFY), or the URL of a bus, which
-            is then the default of `ddpcore serve --bus`.
+            is then the default of `ddpcore serve --bus`. If that bus has a publisher, every
+            process of the project tells it of what it commits, and nothing is sent by NOTIFY.
         atomic_methods: Whether each method runs in a transaction of its own, so that a method
             that fails has written nothing.
         threads: How many methods, publications and queries may be in the database at once; each
@@ -54,10 +56,11 @@ class Conf:
     server: Mapping[str, Any] = field(default_factory=dict)
     site: Literal["wsgi", "asgi"] | None = "wsgi"
 
-    def captures(self, vendor: str) -> Literal["notify", "memory"]:
+    def captures(self, vendor: str) -> Literal["notify", "publish"]:
         """How a write to a database of this vendor is announced."""
-        notify = vendor == "postgresql" and self.bus != "memory:"
-        return "notify" if notify else "memory"
+        if vendor != "postgresql" or self.bus == "memory:":
+            return "publish"
+        return "notify" if publisher_of(self.bus) is None else "publish"
 
 
 def read(setting: str, kind: type[T]) -> T:

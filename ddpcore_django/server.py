@@ -12,19 +12,19 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
 
-from ddpcore.bus import MemoryBus
 from ddpcore.errors import DDPError
 from ddpcore.hookspecs import hookimpl
 from ddpcore.live.query import LiveQuery, MergedQueries
 from ddpcore.meteor.autoupdate import autoupdate
 from ddpcore.server import Context, Server
-from ddpcore_django.capture import captured_topics, memory_buses
+from ddpcore_django.capture import captured_topics, told_buses
 from ddpcore_django.conf import conf
 from ddpcore_django.current import current_context
 from ddpcore_django.guards import Refused
 from ddpcore_django.livequery import live_query, plan_of
 from ddpcore_django.mutators import define_mutators
 from ddpcore_django.publication import Publication
+from ddpcore_django.publishing import publisher_of
 from ddpcore_django.registry import API, Registry
 from ddpcore_django.threads import DatabaseThreads
 from ddpcore_django.users import lazy_user
@@ -41,7 +41,7 @@ LEFT_FOR_HANDLERS = 2
 
 
 class DjangoServer(Server):
-    """A server whose threads may use the ORM, and whose memory bus hears of its commits."""
+    """A server whose threads may use the ORM, and whose bus hears of its commits."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(executor=self._database_threads, **options)
@@ -76,16 +76,22 @@ class DjangoServer(Server):
 
 
 class _Announcing:
-    """Commits are told to the memory bus of a server while it runs."""
+    """Commits are told to the bus of a server while it runs."""
 
     @hookimpl(tryfirst=True)
     def ddpcore_server_started(self, server: Server) -> None:
-        if isinstance(server.bus, MemoryBus):
-            memory_buses.add(server.bus)
+        if server.bus.publisher() is None:
+            return
+        told_buses.add(server.bus)
+        if server.bus.crosses_processes and publisher_of(conf().bus) is None:
+            logger.warning(
+                "Nobody but servers tells this bus of changes: name it in DDPCORE['BUS'], so that "
+                "manage.py and all other programs of the project do, too."
+            )
 
     @hookimpl(trylast=True)  # what others write until then is told
     def ddpcore_server_stopping(self, server: Server) -> None:
-        memory_buses.discard(server.bus)
+        told_buses.discard(server.bus)
 
 
 def make_server(registry: Registry = API, **options: Any) -> DjangoServer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -43,50 +42,37 @@ class RecordingTransport(MemoryTransport):
         self.late: list[dict[str, Any]] = []
         self._on_message = on_message
         self._news = asyncio.Event()
-        self._waiting: deque[str | bytes] = deque()
 
     # The session's side
 
     def send(self, frames: Sequence[Frame]) -> None:
-        """Keep `frames`."""
+        """Keep `frames`; what comes late, too."""
+        if self.closed is None:
+            super().send(frames)
+            return
+        for frame in frames:
+            self.late.append(json.loads(frame.data))
+            self._tell(self.late[-1])
+
+    def taken(self, frames: Sequence[Frame]) -> None:
+        """Read them."""
         for frame in frames:
             message = json.loads(frame.data)
-            if self.closed is None:
-                self.frames.append(frame)
-                self.messages.append(message)
-            else:
-                self.late.append(message)
-            self._news.set()
-            if self._on_message is not None:
-                self._on_message(message)
+            self.frames.append(frame)
+            self.messages.append(message)
+            self._tell(message)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._news.set()
+        if self._on_message is not None:
+            self._on_message(message)
 
     def close(self, code: int, reason: str) -> None:
         """Remember the first close."""
         super().close(code, reason)
         self._news.set()
 
-    def resume_reading(self) -> None:
-        """Bring messages again, first those that were held back."""
-        super().resume_reading()
-        # Not at once: the session may be in the middle of another one.
-        asyncio.get_running_loop().call_soon(self._bring)
-
     # The client's side
-
-    def put(self, text: str | bytes) -> None:
-        """A message of the client; it is held back while the session does not read."""
-        self._waiting.append(text)
-        self._bring()
-
-    def lose(self) -> None:
-        """The client is gone."""
-        self._waiting.clear()
-        if self.receiver is not None:
-            self.receiver.lost()
-
-    def _bring(self) -> None:
-        while self._waiting and self.reading and self.receiver is not None:
-            self.receiver.receive(self._waiting.popleft())
 
     async def until(self, predicate: Callable[[], T]) -> T:
         """Wait for `predicate` to be true; it is asked now and at each message or close.

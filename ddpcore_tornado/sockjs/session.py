@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ddpcore.clock import Clock, Timer
-from ddpcore.transport import Transport
+from ddpcore.transport import Receiver, Transport
 from ddpcore.wire.frame import Frame
 from ddpcore_tornado.crowd import Place
 from ddpcore_tornado.sockjs.framing import HEARTBEAT, OPEN, array, farewell
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ddpcore_tornado.sockjs.sessions import Sessions
 
 __all__ = ["Carrier", "SockJSSession"]
+
+logger = logging.getLogger(__name__)
 
 CLOSE_PATIENCE = 10.0
 """Seconds that a stuck stream gets to take what was sent before a close."""
@@ -225,10 +228,17 @@ class SockJSSession(Transport):
                     await self._readable()
                     if self.receiver is None or self._farewell is not None:
                         return
-                    self.receiver.receive(text)
+                    self._bring(self.receiver, text)
                 await self._readable()
         finally:
             self._held -= size
+
+    def _bring(self, receiver: Receiver, text: str) -> None:
+        try:
+            receiver.receive(text)
+        except Exception:
+            logger.exception("Exception at a message of a client")
+            self.close(1011, "Internal error")
 
     async def _readable(self) -> None:
         while self._resumed is not None:

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from ddpcore.bus import Change, MemoryBus, Op
+from ddpcore.bus import Change, MemoryBus, Op, Publisher
 from ddpcore.errors import DDPError
 from ddpcore.testing.bus_contract import BusContract, Recorder, Writer
+from ddpcore.testing.publisher_contract import PublisherContract
 
 
 class MemoryWriter(Writer):
@@ -36,6 +37,15 @@ class TestContract(BusContract):
 
     def writer(self) -> MemoryWriter:
         return MemoryWriter(self._bus)
+
+
+class TestPublisher(PublisherContract):
+    def bus(self) -> MemoryBus:
+        self._bus = MemoryBus()
+        return self._bus
+
+    def publisher(self) -> Publisher:
+        return self._bus.publisher()  # nothing crosses processes here
 
 
 async def test_other_threads_publish_in_order_and_before_a_fence() -> None:

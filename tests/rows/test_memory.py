@@ -9,7 +9,7 @@ from project import Project
 
 HEAR = """
 from ddpcore.bus import MemoryBus
-from ddpcore_django.announcing import memory_buses
+from ddpcore_django.announcing import told_buses
 
 class Told(MemoryBus):
     def publish_threadsafe(self, change):
@@ -18,7 +18,7 @@ class Told(MemoryBus):
 
 heard = []
 bus = Told()
-memory_buses.add(bus)
+told_buses.add(bus)
 
 def check(*expected):
     assert heard == list(expected), heard
@@ -105,7 +105,7 @@ def test_uuids_are_written_as_in_images(shell):
 
 def test_nobody_listening_costs_nothing(shell):
     shell(
-        "memory_buses.discard(bus)\n"
+        "told_buses.discard(bus)\n"
         "from django.test.utils import CaptureQueriesContext\n"
         "with CaptureQueriesContext(connection) as q: a.save()\n"
         "assert len(q) == 1, list(q)\n"

@@ -1,0 +1,1 @@
+"""A bus for ddpcore over Redis; see `ddpcore_redis.bus`."""
