@@ -98,13 +98,14 @@ class Subscription:
 
     Attributes:
         name: The publication.
-        error: Why the server ended it, if it gave a reason.
+        on_ready: Called when the initial documents are complete, before any later change is told.
     """
 
     def __init__(self, client: Client, sub: Sub) -> None:
         self._client = client
         self._sub = sub
         self.name = sub.name
+        self.on_ready: Callable[[], object] | None = None
         self._answered: asyncio.Future[None] = client._loop.create_future()
         self._over: asyncio.Future[None] = client._loop.create_future()
 
@@ -234,6 +235,7 @@ class Client:
         url: The address of the server's WebSocket.
         connected: Set while the session stands.
         traffic: What went over the wire.
+        on_change: Called with each change as it comes; it must not raise.
     """
 
     def __init__(
@@ -254,6 +256,7 @@ class Client:
         self.url = websocket_url(url)
         self.connected = asyncio.Event()
         self.traffic = Traffic()
+        self.on_change: Callable[[Change], object] | None = None
         self._loop = asyncio.get_running_loop()
         self._headers = dict(headers or {})
         self._tls = _tls(cafile, insecure=insecure) if self.url.startswith("wss:") else None
@@ -372,7 +375,7 @@ class Client:
             raise TypeError("login() takes either token, or user and password")
         result = await self._call("login", [options], login=True)
         if not isinstance(result, dict) or not isinstance(result.get("id"), str):
-            raise ValueError("The server's `login` returned nothing that says who we are.")
+            raise DDPError("The server's `login` returned nothing that says who we are.")
         return Login(result["id"], result.get("token"), result.get("tokenExpires"))
 
     async def logout(self) -> None:
@@ -613,7 +616,10 @@ class _Wire:
             answer.set_result(call.result)
 
     def ready(self, sub: Sub) -> None:
-        self._client._subscriptions[sub.id]._tell()
+        subscription = self._client._subscriptions[sub.id]
+        subscription._tell()
+        if subscription.on_ready is not None:
+            subscription.on_ready()
 
     def stopped(self, sub: Sub) -> None:
         subscription = self._client._subscriptions.pop(sub.id, None)
@@ -627,6 +633,8 @@ class _Wire:
     def changed(self, change: Change) -> None:
         for changes in list(self._client._watchers):
             changes._tell(change)
+        if self._client.on_change is not None:
+            self._client.on_change(change)
 
     def logged_out(self, error: Exception) -> None:
         logger.warning("The server does not take the login back: %s", error)
@@ -722,4 +730,4 @@ def _explained(url: str, problem: Exception) -> str:
         case StreamClosedError() | HTTPStreamClosedError():
             return f"{url} closed the connection at once. Is it https:// or wss://?"
         case _:
-            return f"Cannot connect to {url}: {problem or type(problem).__name__}."
+            return f"Cannot connect to {url}: {str(problem) or type(problem).__name__}."

@@ -1,0 +1,81 @@
+"""A terminal whose whole screen is drawn anew, and given back as it was."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+__all__ = ["Screen", "is_live", "wants_colour"]
+
+# The screen that programs such as `less` use, no cursor, and no wrapping of long lines.
+ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+HOME, TO_END_OF_LINE, TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def is_live(stream: TextIO) -> bool:
+    """Whether pictures can be drawn there."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether text may be bold or dim there: not if NO_COLOR is set (https://no-color.org)."""
+    return is_live(stream) and not os.environ.get("NO_COLOR")
+
+
+class _Held(logging.Filter):
+    """Keeps records back while a picture stands, which they would tear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self.records.append(record)
+        return False
+
+
+class Screen:
+    """The terminal's screen."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Its columns and lines at this moment."""
+        try:
+            size = os.get_terminal_size(self._stream.fileno())
+        except OSError:
+            return 80, 24
+        return size.columns or 80, size.lines or 24
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Show these lines and nothing else."""
+        body = "\r\n".join(line + TO_END_OF_LINE for line in lines)
+        self._write(HOME + body + TO_END)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take the screen, and give it back with its cursor, whatever happens."""
+        held = _Held()
+        handlers = list(logging.root.handlers)
+        for handler in handlers:
+            handler.addFilter(held)
+        try:
+            self._write(ENTER)
+            yield
+        finally:
+            self._write(LEAVE)
+            for handler in handlers:
+                handler.removeFilter(held)
+            for record in dict.fromkeys(held.records):
+                logging.root.handle(record)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
