@@ -74,6 +74,7 @@ class _Live:
         try:
             with self._screen.taken():
                 loop.add_signal_handler(signal.SIGWINCH, self._draw)
+                loop.add_signal_handler(signal.SIGTSTP, self._suspend)
                 self._draw()
                 # The state of the connection changes without a message.
                 ticking = loop.create_task(self._tick())
@@ -82,6 +83,7 @@ class _Live:
                 finally:
                     ticking.cancel()
                     loop.remove_signal_handler(signal.SIGWINCH)
+                    loop.remove_signal_handler(signal.SIGTSTP)
                     if self._next is not None:
                         self._next.cancel()
         finally:
@@ -100,6 +102,10 @@ class _Live:
         self._changes = 0  # those that come now are news
         self._last = None
         self._soon()
+
+    def _suspend(self) -> None:
+        self._screen.suspend()
+        self._draw()
 
     def _soon(self) -> None:
         if self._next is None:

@@ -48,7 +48,9 @@ def render(
         lines += _table(name, documents, width, count, colour=colour)
     left = sum(count is None for count in rows)
     if left:
-        lines.append(_styled(cut(f"… {left} more collections", width), DIM, colour))
+        lines.append(
+            _styled(cut(f"… {left} more collection{'s' if left != 1 else ''}", width), DIM, colour)
+        )
     return lines if height is None else lines[:height]
 
 
@@ -57,19 +59,15 @@ def _shares(counts: Sequence[int], height: int | None) -> list[int | None]:
     if height is None:
         return list(counts)
     # A collection takes a heading, the names of its fields, and an empty line above.
-    whole = max(1, (height + 1) // 4)
-    room = height + 1 - 3 * min(len(counts), whole) - (len(counts) > whole)
-    shares: list[int | None] = []
-    for at, count in enumerate(counts):
-        if at >= whole:
-            shares.append(None)
-            continue
-        fair = max(0, room // (min(len(counts), whole) - at))
-        # One line is for saying how many more there are. What one leaves, the others get; the
-        # smallest do not all come first, but whoever watches has seldom more than two.
-        used = min(count, fair)
-        shares.append(count if count <= fair else max(0, fair - 1))
-        room -= used
+    whole = min(len(counts), max(1, (height + 1) // 4))
+    room = height + 1 - 3 * whole - (len(counts) > whole)
+    shares: list[int | None] = [None] * len(counts)
+    # The smallest first: what they leave, the others get.
+    for done, at in enumerate(sorted(range(whole), key=lambda at: counts[at])):
+        fair = max(0, room // (whole - done))
+        # Where not all fit, one line is for saying how many more there are.
+        shares[at] = counts[at] if counts[at] <= fair else max(0, fair - 1)
+        room -= min(counts[at], fair)
     return shares
 
 
@@ -126,7 +124,8 @@ def cell(value: Any) -> str:
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, datetime):
-        return value.isoformat(" ", "milliseconds" if value.microsecond else "seconds")
+        text = value.isoformat(" ", "milliseconds" if value.microsecond else "seconds")
+        return text.replace("+00:00", "Z")
     if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"
     return printable(json.dumps(ejson.encode(value), ensure_ascii=False))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 __all__ = ["Screen", "is_live", "wants_colour"]
 
 # The screen that programs such as `less` use, no cursor, and no wrapping of long lines.
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+LOCAL_MODES = 3  # in what tcgetattr gives
 HOME, TO_END_OF_LINE, TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
@@ -44,6 +47,7 @@ class Screen:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
+        self._typing: list[Any] | None = None  # how the terminal was before
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,14 +71,37 @@ class Screen:
         for handler in handlers:
             handler.addFilter(held)
         try:
-            self._write(ENTER)
+            self._enter()
             yield
         finally:
-            self._write(LEAVE)
+            self._leave()
             for handler in handlers:
                 handler.removeFilter(held)
             for record in dict.fromkeys(held.records):
                 logging.root.handle(record)
+
+    def suspend(self) -> None:
+        """Stop as Ctrl-Z has it, with the screen given back; take it again when told to go on."""
+        self._leave()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._enter()
+
+    def _enter(self) -> None:
+        # What is typed would tear the picture as well.
+        if sys.stdin.isatty():
+            self._typing = termios.tcgetattr(sys.stdin)
+            quiet = termios.tcgetattr(sys.stdin)
+            quiet[LOCAL_MODES] &= ~(termios.ECHO | termios.ECHOCTL)
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+        self._write(ENTER)
+
+    def _leave(self) -> None:
+        try:
+            self._write(LEAVE)
+        finally:
+            if self._typing is not None:
+                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._typing)
+                self._typing = None
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
