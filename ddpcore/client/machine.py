@@ -411,7 +411,8 @@ class Machine:
     def _go_on(self) -> None:
         for key in self._stopping:
             self._send({"msg": "unsub", "id": key})
-        for call in list(self._calls.values()):
+        # As in a new session a log-in comes before what is to be done by that user.
+        for call in sorted(self._calls.values(), key=lambda call: not call.resume):
             if not call.answered:
                 self._send_call(call)
         for sub in list(self._subs.values()):
@@ -548,6 +549,7 @@ class Machine:
 
     def _done(self, call: Call) -> None:
         self._calls.pop(call.id, None)
+        self._awaited_calls.discard(call.id)  # one that was lost is not answered any more
         call.answered = True
         self._effects.done(call)
 
