@@ -721,13 +721,16 @@ def _explained(url: str, problem: Exception) -> str:
         case ConnectionRefusedError():
             return f"Nothing listens at {url}. Does the server run there?"
         case TimeoutError() | HTTPTimeoutError():
-            return f"{url} does not answer in time."
+            tls = (
+                " Does it speak TLS? Else write http:// or ws://." if url.startswith("wss") else ""
+            )
+            return f"{url} does not answer in time.{tls}"
         case HTTPClientError(code=code, message=message):
             return (
                 f"{url} answers {code} {message}, and no WebSocket. Is it the address of a DDP"
                 " server?"
             )
-        case StreamClosedError() | HTTPStreamClosedError():
+        case StreamClosedError() | HTTPStreamClosedError() | ConnectionResetError():
             return f"{url} closed the connection at once. Is it https:// or wss://?"
         case _:
             return f"Cannot connect to {url}: {str(problem) or type(problem).__name__}."

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import getpass
 import json
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -166,6 +167,9 @@ def run(options: argparse.Namespace, command: Coroutine[Any, Any, int]) -> int:
     Raises:
         ddpcore.DDPError: For the user to read.
     """
+    if options.log_level != "DEBUG":
+        # What Tornado logs of a certificate is said again, in words, by the exception.
+        logging.getLogger("tornado").setLevel(logging.ERROR)
     try:
         code = asyncio.run(command)
         sys.stdout.flush()

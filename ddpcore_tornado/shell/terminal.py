@@ -17,7 +17,7 @@ __all__ = ["Screen", "is_live", "wants_colour"]
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 LOCAL_MODES = 3  # in what tcgetattr gives
-HOME, TO_END_OF_LINE, TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
+HOME, WIPE = "\x1b[H", "\x1b[K"
 
 
 def is_live(stream: TextIO) -> bool:
@@ -59,9 +59,9 @@ class Screen:
         return size.columns or 80, size.lines or 24
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines and nothing else."""
-        body = "\r\n".join(line + TO_END_OF_LINE for line in lines)
-        self._write(HOME + body + TO_END)
+        """Show these lines, as many as the screen has."""
+        # Wiped first: behind a line that is full the cursor stands on its last character.
+        self._write(HOME + "\r\n".join(WIPE + line for line in lines))
 
     @contextmanager
     def taken(self) -> Iterator[None]:

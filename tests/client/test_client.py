@@ -253,13 +253,15 @@ class Mute(WebSocketHandler):
 
 async def test_a_silent_server_is_left():
     clock = FakeClock()
-    async with listening(Application([("/websocket", Silent)])) as address:
-        async with connect(address, clock=clock) as client:
-            await clock.advance(17.5)
-            assert client.connected.is_set()
-            await clock.advance(15)
-            assert not client.connected.is_set()
-            assert "silent" in client.trouble
+    async with (
+        listening(Application([("/websocket", Silent)])) as address,
+        connect(address, clock=clock) as client,
+    ):
+        await clock.advance(17.5)
+        assert client.connected.is_set()
+        await clock.advance(15)
+        assert not client.connected.is_set()
+        assert "silent" in client.trouble
 
 
 async def test_a_server_that_does_not_greet():

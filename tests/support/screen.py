@@ -16,7 +16,9 @@ import unicodedata
 from collections.abc import Callable
 
 PATIENCE = 30.0
-TOKEN = re.compile(r"\x1b\[(?P<private>\??)(?P<number>[\d;]*)(?P<final>[A-Za-z])|(?P<text>.)", re.DOTALL)
+TOKEN = re.compile(
+    r"\x1b\[(?P<private>\??)(?P<number>[\d;]*)(?P<final>[A-Za-z])|(?P<text>.)", re.DOTALL
+)
 
 
 class Screen:
@@ -68,11 +70,9 @@ class Screen:
             case "H":
                 self.x = self.y = 0
             case "K":
-                self.rows[self.y][self.x :] = [" "] * (self.columns - self.x)
-            case "J":
-                self.rows[self.y][self.x :] = [" "] * (self.columns - self.x)
-                for row in self.rows[self.y + 1 :]:
-                    row[:] = [" "] * self.columns
+                # Behind the last column the cursor stands on it.
+                x = min(self.x, self.columns - 1)
+                self.rows[self.y][x:] = [" "] * (self.columns - x)
             case "0m" | "1m" | "2m":
                 self.styles.add(command)
             case _:
