@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import json
 
 import pytest
@@ -35,7 +35,7 @@ async def until(true) -> None:
 async def test_values_of_all_kinds_come_back():
     values = [
         None, True, -7, 1.5, float("inf"), "😀 \u2028", b"\0\xff", [], {"a": [{"b": None}]},
-        datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC), {"$date": "no date"}, {"$escape": 1},
+        dt.datetime(2024, 2, 29, tzinfo=dt.UTC), {"$date": "no date"}, {"$escape": 1},
         ejson.ObjectID("0123456789abcdef01234567"), ejson.RegExp("a.b", "i"),
     ]  # fmt: skip
     async with served() as address, connect(address) as client:
