@@ -269,6 +269,18 @@ def test_a_live_table(terminal, shell, url):
     assert screen.printed[-1].startswith("books · ready")
 
 
+def test_it_can_be_suspended(terminal, url):
+    table = terminal("sub", url, "books")
+    table.until(lambda screen: "· ready ·" in screen.text[-1])
+    table.process.send_signal(signal.SIGTSTP)
+    table.until(lambda screen: not screen.alternate and screen.cursor_shown)
+    # As a shell sees it; to go on before it stands would come too early.
+    assert os.WIFSTOPPED(os.waitpid(table.process.pid, os.WUNTRACED)[1])
+    table.process.send_signal(signal.SIGCONT)
+    table.until(lambda screen: screen.alternate and "· ready ·" in screen.text[-1])
+    assert table.end(signal.SIGINT) == 0
+
+
 def test_without_colours(terminal, url):
     table = terminal("sub", url, "books", "--ready", NO_COLOR="1")
     assert table.end() == 0
