@@ -1,4 +1,4 @@
-"""The hooks of this package: `ddpcore serve`."""
+"""The hooks of this package: `ddpcore serve`, and the client for the shell."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ddpcore.errors import DDPError
 from ddpcore.hookspecs import hookimpl
 from ddpcore.plugins import plugin_manager
 from ddpcore_tornado.command_line import add_options
+from ddpcore_tornado.shell.command_line import add_commands
 
 __all__ = ["add_options", "run_serve", "serve_application"]
 
@@ -51,7 +52,7 @@ def serve_application(load: Callable[[], Application], options: argparse.Namespa
 
 @hookimpl
 def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `ddpcore serve`."""
+    """Add `ddpcore serve`, and `ddpcore call`, `sub` and `load`."""
     parser = commands.add_parser(
         "serve",
         help="serve DDP, and the Django site on the same port",
@@ -70,3 +71,4 @@ def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     add_options(parser)
     plugin_manager().call_all("ddpcore_serve_options", parser=parser)
     parser.set_defaults(run=run_serve)
+    add_commands(commands)

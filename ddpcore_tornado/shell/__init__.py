@@ -1,0 +1,1 @@
+"""The client for the shell: `ddpcore call`, `ddpcore sub` and `ddpcore load`."""

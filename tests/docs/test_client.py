@@ -1,0 +1,60 @@
+"""docs/client.md: its program runs, its tables are complete."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import make_server, served
+
+from ddpcore import MeteorError, cli
+from ddpcore_tornado.client import Client, Subscription, connect
+
+PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
+
+
+async def test_the_program_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    program: dict[str, Any] = {}
+    exec(block, program)
+    server = make_server()
+
+    @server.method
+    async def brew(ctx: Any, what: str) -> None:
+        raise MeteorError(418, f"No {what}")
+
+    async with served(server) as address:
+        await program["main"](address)
+    assert capsys.readouterr().out.splitlines() == [
+        "['tea', 2]", "418 No coffee", "t0 1", "t1 2",
+        "added t0 {'value': 1} ()", "added t1 {'value': 2} ()",
+    ]  # fmt: skip
+
+
+def test_every_argument_is_documented_with_its_default() -> None:
+    arguments = {
+        each.name: each.default
+        for each in inspect.signature(connect).parameters.values()
+        if each.kind is each.KEYWORD_ONLY
+    }
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", PAGE, re.MULTILINE))
+    del arguments["clock"], arguments["fraction"]
+    assert rows == {name: repr(default) for name, default in arguments.items()}
+
+
+def test_every_name_is_documented() -> None:
+    words = set(re.findall(r"\w+", PAGE))
+    for kind in (Client, Subscription):
+        assert [name for name in dir(kind) if not name.startswith("_") and name not in words] == []
+
+
+@pytest.mark.parametrize("command", ["call", "sub", "load"])
+def test_every_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    options = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    missing = options - {"--help", "--log-level"} - set(re.findall(r"--[a-z][a-z-]*", PAGE))
+    assert missing == set()
