@@ -324,4 +324,4 @@ def _forget(value: Any) -> None:
 def plugin_name(plugin: object) -> str:
     """What to call a plugin that was registered without a name."""
     name = getattr(plugin, "__name__", None)
-    return name if isinstance(name, str) else type(plugin).__qualname__
+    return name if isinstance(name, str) else type(plugin).__name__

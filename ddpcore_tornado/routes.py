@@ -9,11 +9,11 @@ from typing import Any
 from tornado.routing import Rule
 from tornado.web import url
 
+from ddpcore.origin import Origins
 from ddpcore.server import Server
 from ddpcore_tornado import sockjs as sockjs_http
 from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.limits import Limits
-from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.websocket import RawWebSocket, SockJSWebSocket
 
 __all__ = ["handlers"]

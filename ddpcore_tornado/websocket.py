@@ -21,13 +21,13 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler
 
 from ddpcore.errors import DDPError, Stopping
+from ddpcore.origin import Origins, is_readable
 from ddpcore.server import Server
 from ddpcore.transport import Cookies, visible_headers
 from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.connection import Connection
 from ddpcore_tornado.crowd import RETRY_AFTER, Place, TooMany
 from ddpcore_tornado.framing import RAW, SOCKJS, Framing
-from ddpcore_tornado.origin import Origins, is_readable
 from ddpcore_tornado.peer import peer
 from ddpcore_tornado.stream import StreamTransport
 

@@ -21,12 +21,12 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
+from ddpcore.origin import Origins
 from ddpcore.transport import Transport
 from ddpcore.wire.frame import Frame
 from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.connection import Connection
 from ddpcore_tornado.frames import text_frame
-from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.websocket import RawWebSocket
 
 LARGEST = 32 * 1024 * 1024

@@ -10,8 +10,8 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import format_timestamp
 from tornado.web import RequestHandler, stream_request_body
 
+from ddpcore.origin import Origins
 from ddpcore.transport import Transport
-from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.sockjs.caller import may_talk
 from ddpcore_tornado.sockjs.options import Options
 from ddpcore_tornado.sockjs.sessions import Sessions

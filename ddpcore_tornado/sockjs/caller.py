@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 
-from ddpcore_tornado.origin import Origins, is_readable
+from ddpcore.origin import Origins, is_readable
 
 __all__ = ["ancestors", "may_talk"]
 

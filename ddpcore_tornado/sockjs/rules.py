@@ -9,9 +9,9 @@ from tornado.routing import Rule
 from tornado.web import url
 
 from ddpcore.clock import Clock, LoopClock
+from ddpcore.origin import Origins
 from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.limits import Limits
-from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.sockjs import pages, receiving, sending
 from ddpcore_tornado.sockjs.base import Endpoint
 from ddpcore_tornado.sockjs.options import Options

@@ -156,7 +156,7 @@ async def test_a_failure_names_the_plugin_and_undoes_the_start():
 
     server, (_, broken, _), story = make("a", "b", "c", executor=make_pool)
     broken.failure = OSError("no such printer")
-    with pytest.raises(DDPError, match=r"plugin Plugin cannot start .*no such printer"):
+    with pytest.raises(DDPError, match=r"plugin 'Plugin' cannot start .*no such printer"):
         await server.start()
     assert story == ["+bus", "+a", "-a", "-bus"]
     with pytest.raises(DDPError):
@@ -193,7 +193,7 @@ async def test_clients_that_plugins_have_let_in_leave_with_a_start_that_fails():
 
 
 async def test_a_failure_at_the_stop_is_logged_and_the_others_stop(expect_log):
-    expect_log("ddpcore.server", r"Exception in ddpcore_server_stopping of the plugin Broken")
+    expect_log("ddpcore.server", r"Exception in ddpcore_server_stopping of the plugin 'Broken'")
     server, _, story = make("a")
 
     class Broken:
@@ -208,7 +208,7 @@ async def test_a_failure_at_the_stop_is_logged_and_the_others_stop(expect_log):
 
 
 async def test_a_plugin_that_does_not_stop_is_left_behind(expect_log, monkeypatch):
-    expect_log("ddpcore.server", r"The plugin Endless does not stop in time")
+    expect_log("ddpcore.server", r"The plugin 'Endless' does not stop in time")
     monkeypatch.setattr(server_module, "GRACE", 0.01)
     server, _, story = make("a")
 
@@ -229,7 +229,7 @@ async def test_a_wrapper_is_refused():
         def ddpcore_server_started(self):
             yield
 
-    with pytest.raises(DDPError, match=r"Wrapper wraps ddpcore_server_started"):
+    with pytest.raises(DDPError, match=r"'Wrapper' wraps ddpcore_server_started"):
         await Server(plugins=[Wrapper()]).start()
 
 

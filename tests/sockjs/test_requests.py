@@ -15,8 +15,8 @@ from sockjs_services import Services, serving
 from tornado.web import Application
 
 from ddpcore import DDPError
+from ddpcore.origin import Origins
 from ddpcore_tornado import handlers
-from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.sockjs import Options
 
 NEVER = "no-store, no-cache, no-transform, must-revalidate, max-age=0"

@@ -17,10 +17,10 @@ from served import listening
 from tornado.routing import Rule
 from tornado.web import Application, url
 
+from ddpcore.origin import Origins
 from ddpcore.transport import Receiver, Transport
 from ddpcore.wire.frame import Frame
 from ddpcore_tornado.clients import Clients
-from ddpcore_tornado.origin import Origins
 from ddpcore_tornado.sockjs import Options, rules
 from ddpcore_tornado.websocket import RawWebSocket, SockJSWebSocket
 

@@ -7,7 +7,7 @@ import websockets
 from served import connected, fetch, raw, served
 
 from ddpcore import DDPError
-from ddpcore_tornado.origin import Origins
+from ddpcore.origin import Origins
 
 
 @pytest.mark.parametrize(
