@@ -24,6 +24,7 @@ from ddpcore.errors import DDPError
 from ddpcore.meteor.options import path_prefix, settings_of_environment
 from ddpcore.plugins import make_bus
 from ddpcore.server import Server
+from ddpcore_tornado.bodiless import BodilessHandler
 from ddpcore_tornado.command_line import DEFAULT_BIND
 from ddpcore_tornado.doorway import doorways
 from ddpcore_tornado.files import within_files
@@ -52,11 +53,12 @@ done after forty million new objects and not after seventy thousand. The steps b
 and at thirty thousand objects: a millisecond and five."""
 
 
-class _NotFound(RequestHandler):
+class _NotFound(BodilessHandler):
     """Without a site of its own, the server explains itself."""
 
     def prepare(self) -> None:
         """Say where DDP is to be found."""
+        super().prepare()
         self.set_status(404)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish("Nothing here. DDP clients connect to /websocket or, with SockJS, /sockjs.\n")
