@@ -293,12 +293,14 @@ def _routes(server: Server, options: Options, site: Site | None) -> TornadoAppli
     if options.meteor is not None:
         if site is not None:
             raise DDPError(
-                "--meteor takes all paths, and the Django site would have none. Serve the bundle "
-                "with ddpcore_django.MeteorView in urls.py."
+                "--meteor takes all paths, and the site would have none. Serve them from two commands"
+                " or, in a Django project, the bundle with ddpcore_django.MeteorView in urls.py."
             )
         public = settings_of_environment().get("public", {})
         how = meteor.Options(root_url=options.root_url, public_settings=public)
-        rules += meteor_handlers(options.meteor, server, options=how, catch_all=True)
+        rules += meteor_handlers(
+            options.meteor, server, options=how, catch_all=True, limits=options.limits
+        )
     rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 
