@@ -56,12 +56,13 @@ and at thirty thousand objects: a millisecond and five."""
 class _NotFound(BodilessHandler):
     """Without a site of its own, the server explains itself."""
 
-    def prepare(self) -> None:
+    def get(self) -> None:
         """Say where DDP is to be found."""
-        super().prepare()
         self.set_status(404)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish("Nothing here. DDP clients connect to /websocket or, with SockJS, /sockjs.\n")
+
+    head = post = put = patch = delete = options = get
 
 
 async def serve(
@@ -293,7 +294,7 @@ def _routes(server: Server, options: Options, site: Site | None) -> TornadoAppli
     if options.meteor is not None:
         if site is not None:
             raise DDPError(
-                "--meteor takes all paths, and the site would have none. Serve them from two commands"
+                "--meteor takes all paths, and the site would have none. Serve them by two commands"
                 " or, in a Django project, the bundle with ddpcore_django.MeteorView in urls.py."
             )
         public = settings_of_environment().get("public", {})

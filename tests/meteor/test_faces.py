@@ -322,7 +322,7 @@ async def test_a_body_that_never_comes(star):
         ([], {"METEOR_SETTINGS": "{"}, "METEOR_SETTINGS in the environment is no JSON"),
         ([], {"METEOR_SETTINGS": '{"public": 1}'}, "METEOR_SETTINGS is a JSON object"),
         (["--meteor", "nowhere/star.json"], {}, "Cannot read nowhere/star.json"),
-        (["--wsgi", "shop:echo"], {}, "Serve them from two commands"),
+        (["--wsgi", "shop:echo"], {}, "Serve them by two commands"),
     ],
 )
 def test_what_is_wrong_is_told_at_the_start(star, arguments, environ, what):
