@@ -313,6 +313,14 @@ async def test_over_tls_who_is_too_many_is_hung_up_on(tls, expect_log):
             await asyncio.sleep(0)
 
 
+async def test_where_there_are_no_unix_sockets(monkeypatch):
+    monkeypatch.delattr(socket, "AF_UNIX")  # Windows
+    async with crowded() as (_, address):
+        answer = await ask(address, "GET", "/sockjs")
+        assert await answer.body() == b"Welcome to SockJS!\n"
+        answer.hang_up()
+
+
 async def test_a_connection_that_lies_idle_between_two_requests_is_closed():
     async with crowded(header_timeout=0.3) as (_, address):
         answer = await ask(address, "GET", "/sockjs")
