@@ -59,10 +59,13 @@ class Tornado:
 class Django:
     """`ddpcore serve --settings`, in a process of its own."""
 
+    site = "wsgi"
+
     def __init__(self, star):
         self._project = Project(
             SITE, "meteorsite.settings", str(star.parents[1] / "db.sqlite3"),
             TEST_BUNDLE=str(star), TEST_PUBLIC="by name", METEOR_SETTINGS='{"public":{"env":1}}',
+            TEST_SITE=self.site,
         )  # fmt: skip
 
     async def __aenter__(self):
@@ -73,6 +76,12 @@ class Django:
         code = await asyncio.to_thread(self.server.end)
         errors = [line for line in self.server.errors if "WARNING django.request" not in line]
         assert (code, errors) == (0, [])
+
+
+class DjangoASGI(Django):
+    """The same by ASGI."""
+
+    site = "asgi"
 
 
 class Command:
@@ -104,7 +113,7 @@ class Command:
         assert (self.process.returncode, errors) == (0, "")
 
 
-FACES = [Tornado, Django, Command]
+FACES = [Tornado, Django, DjangoASGI, Command]
 
 
 @pytest.fixture(params=FACES, ids=lambda face: face.__name__.lower())
