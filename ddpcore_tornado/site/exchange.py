@@ -22,6 +22,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from ddpcore_tornado.peer import peer
 from ddpcore_tornado.site.response import Response
 
 __all__ = ["Exchange", "Site", "path_of", "peer_of"]
@@ -293,4 +294,4 @@ def peer_of(request: HTTPServerRequest) -> tuple[str, int] | None:
     address = getattr(context, "address", None)
     if not isinstance(address, tuple) or len(address) < 2:
         return None
-    return str(request.remote_ip), address[1]
+    return peer(request) or "", address[1]

@@ -25,6 +25,7 @@ from ddpcore import DDPError
 from ddpcore.forwarded import client_address, is_secure
 from ddpcore_tornado import Limits, doorway, handlers
 from ddpcore_tornado.crowd import Crowd, TooMany
+from ddpcore_tornado.http import LimitedHTTPServer
 
 
 @asynccontextmanager
@@ -402,3 +403,22 @@ async def test_sessions_that_wait_are_so_many():
             ]:
                 await asyncio.sleep(0)
         assert list(server.sessions) == ids[2:]
+
+
+async def test_a_socket_for_both_protocols_tells_the_address_of_each():
+    server = make_server()
+    server.method("who")(lambda ctx: ctx.connection.client_address)
+    app = Application(handlers(server), log_function=lambda _: None)
+    http = LimitedHTTPServer(app)
+    both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)  # systemd's
+    both.setblocking(False)
+    port = both.getsockname()[1]
+    http.add_sockets([both])
+    try:
+        for host in ("127.0.0.1", "[::1]"):
+            async with connect(f"{host}:{port}") as client:
+                assert await client.call("who") == host.strip("[]")
+    finally:
+        http.stop()
+        await http.close_all_connections()
+        await server.stop()
