@@ -92,7 +92,7 @@ class Case:
             self.put(number, msg="sub", id="s", name="rows", params=[])
         async with asyncio.timeout(30):
             while sum(len(each.handles) for each in self.server.observers()) < self.clients:
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 - nothing says so
+                await asyncio.sleep(0.01)
 
     def put(self, number: int, **message: Any) -> None:
         receiver = self.transports[number].receiver
