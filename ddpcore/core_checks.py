@@ -154,7 +154,7 @@ async def _bus(manager: Any, url: str) -> list[Finding]:
         await bus.stop()
     text = (
         f"a change sent by {shown_url(url)} came back after {_milliseconds(best)}, "
-        f"the first one and a fence after {_milliseconds(fence)}"
+        f"the first one with a fence after {_milliseconds(fence)}"
     )
     if best > SLOW:
         return [

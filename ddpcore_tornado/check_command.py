@@ -132,7 +132,9 @@ def _load(load: Callable[[], Application]) -> Application | Finding:
 def _is_there(application: Application) -> Finding:
     server = application.server
     methods, publications = len(server.methods), len(server.publications)
-    return Finding.ok(f"{application.name}: {methods} methods, {publications} publications")
+    return Finding.ok(
+        f"{application.name}: {_count(methods, 'method')}, {_count(publications, 'publication')}"
+    )
 
 
 # --- how it is told -----------------------------------------------------------------------------

@@ -167,7 +167,7 @@ def _origins(options: Options) -> Iterator[Finding]:
 def _trouble(origin: str, options: Options) -> tuple[str, str] | None:
     if origin == "*":
         return (
-            "--origin '*': any web page may connect, also to a server behind its reader's firewall.",
+            "--origin '*': any web page may connect, also from inside the firewall of its reader.",
             "Name the origins of your own pages.",
         )
     if origin == "null":
@@ -221,7 +221,7 @@ def _proxies(addresses: list[Address], proxies: int, options: Options) -> Findin
 
 
 def _proxies_say(proxies: int) -> str:
-    return f"{proxies} {'proxy says' if proxies == 1 else 'proxies say'} whom they heard"
+    return "1 proxy says whom it hears" if proxies == 1 else f"{proxies} proxies say whom they hear"
 
 
 def is_loopback(address: Binding) -> bool:
