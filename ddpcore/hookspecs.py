@@ -268,8 +268,8 @@ def ddpcore_application(options: argparse.Namespace) -> Application | None:
 def ddpcore_checks(server: Server | None, options: Any) -> Iterable[Check] | None:
     """Give what `ddpcore check` shall look at, or return None.
 
-    All are asked. Called once, before any check is run, on no event loop. A failure is an error in the report, as
-    is one of a check, and hurts no other. `server` is None if it could not be loaded. `options` is
-    the `ddpcore_tornado.options.Options` of the command, whose `bus` is the URL that `serve` would
-    use.
+    All are asked, once, before any check is run, on no event loop. A failure is an error in the
+    report, as is one of a check, and hurts no other. `server` is None if it could not be loaded.
+    `options` is the `ddpcore_tornado.options.Options` of the command, whose `bus` is the URL that
+    `serve` would use.
     """

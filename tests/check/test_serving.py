@@ -342,6 +342,9 @@ def test_a_database_that_is_away(check):
     assert "secret" not in report.out + report.err
 
 
+CLOCK = "clock_timestamp() RETURNS timestamptz LANGUAGE sql AS"
+
+
 def faked(pg_cluster, dsn: str, function: str) -> str:
     """The DSN of a database in which a function of PostgreSQL's own says something else."""
     name = dsn.rpartition("/")[2].partition("?")[0]
@@ -355,13 +358,11 @@ def faked(pg_cluster, dsn: str, function: str) -> str:
     ("function", "check_name", "level", "text"),
     [
         (
-            "clock_timestamp() RETURNS timestamptz LANGUAGE sql AS "
-            "$$ SELECT pg_catalog.clock_timestamp() - interval '1 minute' $$",
+            f"{CLOCK} $$ SELECT pg_catalog.clock_timestamp() - interval '1 minute' $$",
             "clock", "warn", "60 s behind that of this machine",
         ),
         (
-            "clock_timestamp() RETURNS timestamptz LANGUAGE sql AS "
-            "$$ SELECT pg_catalog.clock_timestamp() + interval '1 hour' $$",
+            f"{CLOCK} $$ SELECT pg_catalog.clock_timestamp() + interval '1 hour' $$",
             "clock", "warn", "s ahead of that of this machine",
         ),
         (
