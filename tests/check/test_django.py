@@ -291,3 +291,37 @@ def test_the_page_shows_what_is_told(bookstore, commands):
     assert stable(report.out) == stable(away)
     bookstore.migrate()
     assert stable(bookstore(*arguments).out) == stable(well)
+
+
+# --- a bus by somebody else ---------------------------------------------------------------------
+
+OTHER_BUS = """
+import ddpcore
+from ddpcore import MemoryBus
+
+class Other(MemoryBus):
+    crosses_processes = True
+
+@ddpcore.hookimpl
+def ddpcore_bus(url):
+    return Other() if url == "other:" else None
+"""
+
+
+def test_writers_that_do_not_tell_the_bus(check, bookstore):
+    (check.directory / "other_bus.py").write_text(OTHER_BUS)
+    (check.directory / "own_settings.py").write_text(
+        "from mysite.settings import *\nDDPCORE = {'BUS': 'other:'}\n"
+    )
+    info = check.directory / "other-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: other\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[ddpcore]\nother = other_bus\n")
+    env = {"PYTHONPATH": f"{check.directory}:{ROOT}"}
+    report = bookstore("--bus", "other:", **env)
+    report.says("bus", "warn", "Nobody but servers tells this bus", "Name it in DDPCORE['BUS']")
+    report.says("bus", "ok", "a change sent by other: came back")
+    report = bookstore("--settings", "own_settings", "--workers", "2", **env)
+    assert report.of("bus")[0][0] == "ok" and len(report.of("bus")) == 1
+    report.says("workers", "ok", "2 processes")
+    report.says("connections", "ok", "take up to 24 connections")  # none of them the bus's

@@ -396,3 +396,42 @@ def test_a_bus_without_room(check, pg_cluster, pg_dsn):
     finally:
         pg_cluster.dropdb(name)
         pg_cluster.execute("DROP ROLE few")
+
+
+# --- versions -----------------------------------------------------------------------------------
+
+
+def distribution(directory: Path, name: str, version: str) -> None:
+    """Have it look as if this were installed."""
+    info = directory / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def test_versions_that_are_not_supported(check):
+    distribution(check.directory, "tornado", "99.0")
+    report = check()
+    assert report.code == 2
+    report.says("software", "FAIL", "tornado 99.0 is installed", "pip install 'tornado>=6.5,<7'")
+    assert len(report.of("software")) == 1
+
+
+def test_a_python_that_is_not_tested_with(monkeypatch):
+    from ddpcore import core_checks
+
+    monkeypatch.setattr(core_checks.sys, "version_info", (3, 99, 1))
+    first, second = core_checks._software()
+    assert first.text == "Python 3.99.1 is none of those that ddpcore is tested with."
+    assert "Use one of 3.11" in first.advice
+    assert second.level.value == "ok"
+
+
+def test_a_ddpcore_that_is_not_installed(monkeypatch):
+    from ddpcore import core_checks
+
+    def missing(name):
+        raise core_checks.PackageNotFoundError(name)
+
+    monkeypatch.setattr(core_checks, "metadata", missing)
+    (finding,) = core_checks._software()
+    assert (finding.level.value, finding.advice) == ("warning", "Install it: pip install ddpcore.")
