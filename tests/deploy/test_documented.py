@@ -1,4 +1,4 @@
-"""docs/serving.md shows the very files that are tested."""
+"""docs/serving.md and docs/deployment.md show the very files that are tested."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import pytest
 from project import ROOT
 
 FILES = sorted((ROOT / "examples" / "deploy").iterdir())
-BLOCKS = re.findall(
-    r"^```\w+\n(.*?)^```$", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE | re.DOTALL
-)
+BLOCKS = [
+    block
+    for page in ("serving.md", "deployment.md")
+    for block in re.findall(
+        r"^```\w+\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL
+    )
+]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda it: it.name)
