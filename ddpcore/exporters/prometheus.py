@@ -10,7 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakSet
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -22,7 +28,7 @@ from ddpcore.live.observer import Observer
 from ddpcore.server.context import MethodContext, PublicationContext
 from ddpcore.server.server import Server
 
-__all__ = ["CONTENT_TYPE", "Prometheus"]
+__all__ = ["CONTENT_TYPE", "Prometheus", "of_process"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -153,6 +159,13 @@ class Prometheus:
                 return "other"
             self._codes.add(code)
         return code
+
+
+def of_process() -> Prometheus:
+    """The plugin, with what the process takes: processor, memory, files (on Linux)."""
+    metrics = Prometheus()
+    ProcessCollector(registry=metrics.registry)
+    return metrics
 
 
 class _Present(Collector):
