@@ -13,14 +13,18 @@ from ddpcore_tornado.options import Options
 __all__ = ["attach", "check"]
 
 
-def check(options: Options) -> None:
+def check(options: Options, *, monitored: bool) -> None:
     """See that what was asked for is installed, and has a place.
+
+    Args:
+        options: What was asked for.
+        monitored: Whether there is an address for the monitor.
 
     Raises:
         ddpcore.DDPError: It is not; the text says what to do.
     """
     for option, wanted in (("--metrics", options.metrics), ("--status", options.status)):
-        if wanted and options.monitor is None:
+        if wanted and not monitored:
             raise DDPError(
                 f"{option} needs an address that is not that of the clients: give --monitor, such "
                 "as --monitor 127.0.0.1:9000."
