@@ -3,6 +3,7 @@
 const MINUTES = 5;
 const KEEP = MINUTES * 60; // points of a chart, one a second
 const MOST_ROWS = 100; // as the server tells of each process
+const FIRST_ROWS = 15; // that are shown before somebody asks for the rest
 const RETRY = [500, 1000, 2000, 5000]; // milliseconds until the next attempt to connect
 const TOKEN = "ddpcore.status.token";
 
@@ -257,7 +258,7 @@ class Chart {
     for (let minutes = 0; minutes <= MINUTES; minutes++) {
       const at = right - (minutes / MINUTES) * (right - left);
       const anchor = minutes === 0 ? "end" : minutes === MINUTES ? "start" : "middle";
-      parts.push(shape("text", { x: at, y: height - 3, "text-anchor": anchor }, minutes ? `−${minutes} min` : "now"));
+      parts.push(shape("text", { x: at, y: height - 3, "text-anchor": anchor }, minutes === 0 ? "now" : minutes === MINUTES ? `−${minutes} min` : `−${minutes}`));
     }
     if (this.points.length > 1) {
       const line = this.points.map((value, i) => `${x(i).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
@@ -326,7 +327,14 @@ class Table {
       return head;
     });
     this.body = element("tbody");
+    this.whole = false;
+    this.more = element("button", { type: "button", className: "more", hidden: true });
+    this.more.addEventListener("click", () => {
+      this.whole = !this.whole;
+      show();
+    });
     $(id).append(element("thead", {}, element("tr", {}, ...this.heads)), this.body);
+    $(id).after(this.more);
     this.mark();
   }
 
@@ -354,7 +362,11 @@ class Table {
       });
     }
     const old = new Map([...this.body.children].map((row) => [row.dataset.key, row]));
-    const made = rows.slice(0, MOST_ROWS).map((row) => this.row(row, old.get(this.key(row))));
+    rows.length = Math.min(rows.length, MOST_ROWS);
+    this.more.hidden = rows.length <= FIRST_ROWS + 3;
+    this.more.textContent = this.whole ? "Show fewer" : `Show ${rows.length - FIRST_ROWS} more`;
+    if (!this.more.hidden && !this.whole) rows.length = FIRST_ROWS;
+    const made = rows.map((row) => this.row(row, old.get(this.key(row))));
     if (!made.length) {
       made.push(element("tr", {}, element("td", { className: "none", colSpan: this.columns.length, textContent: this.empty() })));
     }
@@ -371,8 +383,9 @@ class Table {
     if (!known && this.open) line.addEventListener("click", () => this.open(line.row));
     line.row = row;
     this.columns.forEach((column, i) => {
-      const classes = [column.number && "number", column.head && "head", column.wide && "wide"];
-      const cell = line.children[i] ?? line.appendChild(element("td", { label: column.name, className: classes.filter(Boolean).join(" ") }));
+      const classes = ["number", "head", "wide", "side", "small"].filter((each) => column[each]);
+      const cell = line.children[i] ?? line.appendChild(element("td", { label: column.name, className: classes.join(" ") }));
+      if (column.nil) cell.classList.toggle("nil", column.nil(row));
       cell.hidden = Boolean(column.hidden);
       const shown = column.show(row);
       const mark = typeof shown === "string" ? shown : `${shown.className} ${shown.textContent}`;
@@ -386,23 +399,21 @@ class Table {
 }
 
 const tag = (text, kind = "") => element("span", { className: `tag ${kind}`, textContent: text });
-const process = {
-  name: "Process", show: (row) => `${row.process.number}`, number: true,
-};
+const whose = { name: "Process", small: true, show: (row) => `${row.process.number}` };
 const now = (row) => row.process.about?.now ?? 0;
 const key = (row) => `${row.process.number} ${row.id}`;
 const found = (filter, none) => () => ($(filter).value ? "Nothing fits the filter." : none);
 
 const sessions = new Table("sessions", [
   { name: "Session", head: true, show: (row) => element("button", { className: "link", type: "button", textContent: row.id }) },
-  { ...process },
+  { ...whose },
   { name: "User", order: "user", text: true, value: (row) => row.user ?? "", show: (row) => row.user ?? "–" },
   { name: "Address", order: "address", text: true, value: (row) => row.address ?? "", show: (row) => row.address ?? "–" },
-  { name: "Since", order: "since", value: (row) => row.since ?? 0, show: (row) => ago(row.since, now(row)), number: true },
+  { name: "Age", order: "since", value: (row) => row.since ?? 0, show: (row) => ago(row.since, now(row)), number: true },
   { name: "Subscriptions", order: "subscriptions", value: (row) => row.subscriptions, show: (row) => count(row.subscriptions), number: true },
-  { name: "Queue", order: "queue", value: (row) => row.queue, show: (row) => count(row.queue), number: true },
-  { name: "Waiting", order: "waiting", value: (row) => row.waiting * 1e6 + row.documents_waiting, show: waiting, number: true },
-  { name: "State", show: (row) => tag(row.state, { slow: "warn", away: "quiet" }[row.state]) },
+  { name: "Queue", order: "queue", value: (row) => row.queue, show: (row) => count(row.queue), number: true, nil: (row) => !row.queue },
+  { name: "Waiting", order: "waiting", value: (row) => row.waiting * 1e6 + row.documents_waiting, show: waiting, number: true, nil: (row) => waiting(row) === "–" },
+  { name: "State", side: true, show: (row) => tag(row.state, { slow: "warn", away: "quiet" }[row.state]) },
 ], { order: "since", changed: wantSessions, open: openSession, key, empty: found("sessions-filter", "Nobody is connected.") });
 
 function waiting(row) {
@@ -412,8 +423,8 @@ function waiting(row) {
 
 const observers = new Table("observers", [
   { name: "Query", head: true, order: "name", text: true, value: (row) => row.name, show: (row) => row.name },
-  { ...process },
-  { name: "Kind", order: "kind", text: true, value: (row) => row.kind, show: (row) => tag(row.kind, row.kind === "polled" ? "warn" : row.kind === "keys" ? "quiet" : "") },
+  { ...whose },
+  { name: "Kind", side: true, order: "kind", text: true, value: (row) => row.kind, show: (row) => tag(row.kind, row.kind === "polled" ? "warn" : row.kind === "keys" ? "quiet" : "") },
   { name: "Tables", wide: true, show: (row) => row.topics.join(", ") },
   { name: "Watchers", order: "watchers", value: (row) => row.watchers, show: (row) => count(row.watchers), number: true },
   { name: "Documents", order: "documents", value: (row) => row.documents, show: (row) => count(row.documents), number: true },
@@ -422,7 +433,7 @@ const observers = new Table("observers", [
 ], { order: "watchers", changed: wantObservers, key, empty: found("observers-filter", "Nothing is watched.") });
 
 const table = new Table("processes", [
-  { name: "Process", head: true, show: (row) => `${row.process.number}` },
+  { name: "Process", head: true, show: (row) => `Process ${row.process.number}` },
   { name: "Id", show: (row) => `${row.pid ?? "–"}`, number: true },
   { name: "Sessions", show: (row) => count(row.sessions ?? 0), number: true },
   { name: "Queries", show: (row) => count(Object.values(row.observers ?? {}).reduce((a, b) => a + b, 0)), number: true },
@@ -430,12 +441,12 @@ const table = new Table("processes", [
   { name: "Bytes", show: (row) => `${size(row.process.rate.bytes)}/s`, number: true },
   { name: "Processor", show: (row) => `${whole.format(row.process.rate.cpu * 100)} %`, number: true },
   { name: "Memory", show: (row) => (row.memory ? size(row.memory) : "–"), number: true },
-  { name: "Bus", show: (row) => (row.pid ? tag(row.connected ? "connected" : "cut off", row.connected ? "" : "warn") : tag("no answer", "warn")) },
+  { name: "Bus", side: true, show: (row) => (row.pid ? tag(row.connected ? "connected" : "cut off", row.connected ? "" : "warn") : tag("no answer", "warn")) },
 ], { key: (row) => `${row.process.number}`, empty: () => "" });
 
 const errors = new Table("errors", [
   { name: "Where", head: true, show: (row) => row.where },
-  { ...process },
+  { ...whose },
   { name: "Exception", wide: true, show: (row) => element("code", { textContent: row.type }) },
   { name: "Ago", show: (row) => ago(row.at, now(row)), number: true },
 ], { key, empty: () => "None since the page was made possible. Those that clients see as a 500 come here; the log has them in full." });
@@ -443,7 +454,7 @@ const errors = new Table("errors", [
 const subscriptions = new Table("subscriptions", [
   { name: "Publication", head: true, show: (row) => row.name ?? "(of every client)" },
   { name: "Arguments", wide: true, show: (row) => row.params.join(", ") || "–" },
-  { name: "State", show: (row) => (row.ready ? tag("ready") : tag("waiting", "warn")) },
+  { name: "State", side: true, show: (row) => (row.ready ? tag("ready") : tag("waiting", "warn")) },
 ], { key, empty: () => "None." });
 
 // --- what to ask for ---------------------------------------------------------------------------
@@ -567,13 +578,13 @@ function show() {
   const queries = kinds("matched") + kinds("keys") + kinds("polled");
   const [slow, gaps, failures] = ["slow", "gaps", "errors"].map(sum);
   $("tiles").replaceChildren(
-    tile("Sessions", count(sum("sessions")), `${count(sum("users"))} logged in, ${count(sum("away"))} away`),
-    tile("Subscriptions", count(sum("subscriptions"))),
-    tile("Queries", count(queries), `${kinds("matched")} matched, ${kinds("polled")} polled, ${kinds("keys")} keys`),
+    tile("Sessions", count(sum("sessions")), `${plural(sum("users"), "user", "users")}, ${count(sum("away"))} away`),
+    tile("Subscriptions", count(sum("subscriptions")), `${few(sum("subscriptions") / Math.max(1, sum("sessions")))} a session`),
+    tile("Queries", count(queries), ["matched", "polled", "keys"].filter(kinds).map((kind) => `${count(kinds(kind))} ${kind}`).join(", ")),
     tile("Documents", count(sum("documents")), plural(sum("watchers"), "watcher", "watchers")),
-    tile("Lag", fences.length ? lasts(fences.reduce((a, b) => a + b, 0) / fences.length) : "–", longest ? `longest ${lasts(longest)}` : "until own writes are back"),
-    tile("Gaps", count(gaps), `${plural(sum("events"), "event", "events")} heard`, gaps ? "warn" : ""),
-    tile("Slow clients", count(slow), `${count(sum("slowed"))} so far, ${count(sum("cut_off"))} cut off`, slow ? "warn" : ""),
+    tile("Lag", fences.length ? lasts(fences.reduce((a, b) => a + b, 0) / fences.length) : "–", longest ? `longest ${lasts(longest)}` : "of methods\u2019 writes"),
+    tile("Gaps", count(gaps), `${plural(sum("events"), "event", "events")}`, gaps ? "warn" : ""),
+    tile("Slow clients", count(slow), `${count(sum("cut_off"))} cut off so far`, slow ? "warn" : ""),
     tile("Failures", count(failures), "of handlers", failures ? "bad" : ""),
   );
   table.show(processes.map((each) => ({ ...each.about, id: `${each.number}`, process: each })));
