@@ -159,7 +159,9 @@ async def test_queries():
             if number:
                 await each.ready(each.sub("room", "b", 4))
         await look(looker, "observers", "documents")
-        found = sorted(documents(looker, "status.observers").values(), key=lambda it: it["watchers"])
+        found = sorted(
+            documents(looker, "status.observers").values(), key=lambda it: it["watchers"]
+        )
         assert [each["watchers"] for each in found] == [2, 3]
         assert [each["documents"] for each in found] == [4, 3]
         assert {each["name"] for each in found} == {"rows"}
@@ -188,7 +190,7 @@ async def test_only_the_first_are_told(monkeypatch):
 
 
 async def test_nothing_is_looked_at_when_nobody_looks():
-    async with looked_at() as (rooms, looker):
+    async with looked_at() as (_rooms, looker):
         status = looker.receiver.server
         ids = [await look(looker, "process"), await look(looker, "sessions")]
         assert status._ticking is not None
@@ -214,7 +216,7 @@ async def test_nobody_sees_anything_without_the_token(expect_log):
         client = member(rooms)
         session = client.receiver.machine.id
         status = looker.receiver.server
-        assert {name for name in status.publications} == {
+        assert set(status.publications) == {
             f"status.{each}" for each in ("process", "sessions", "observers", "session")
         }
 
