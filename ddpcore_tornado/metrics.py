@@ -79,7 +79,7 @@ def merged(texts: Mapping[int, str]) -> str:
     for number, text in texts.items():
         family = ""
         seen: set[str] = set()
-        for line in text.splitlines():
+        for line in text.split("\n"):
             if found := _ABOUT.match(line):
                 family = found[1]
                 if family not in about or family in seen:

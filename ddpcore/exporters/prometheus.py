@@ -69,7 +69,7 @@ class Prometheus:
 
         self._opened = counter("sessions_opened", "Sessions that have begun.")
         self._messages = counter("messages_received", "Messages of clients.", "kind")
-        self._received = counter("received_bytes", "Their size.")
+        self._received = counter("received_bytes", "Bytes of what clients send.")
         self._methods = histogram("method", "Time that calls of methods took.", "method")
         self._failed = counter("method_errors", "Calls that ended in an error.", "method", "error")
         self._ready = histogram(
@@ -203,7 +203,7 @@ class _Present(Collector):
         )
         for name, attribute, text in (
             ("frames_sent", "frames", "Messages to clients."),
-            ("sent_bytes", "bytes", "Their size."),
+            ("sent_bytes", "bytes", "Bytes of what clients are sent."),
             ("clients_slowed", "slowed", "Times that a client became one that takes nothing."),
             ("clients_cut_off", "cut_off", "Clients that were given up for it."),
             ("changes_put_together", "put_together", "Changes that slow clients did not need."),
