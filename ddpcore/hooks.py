@@ -242,17 +242,11 @@ class PluginManager(pluggy.PluginManager):
         return None
 
     def call_all(self, hook: str, **what: Any) -> None:
-        """Call all; the first failure ends it.
-
-        Raises:
-            ddpcore.DDPError: A plugin has failed, or says so.
-        """
-        for each in self.implementations(hook):
-            with named(each):
-                value = self._call(each, what)
-                if inspect.isawaitable(value):
-                    _forget(value)
-                    raise TypeError("it is not awaited here: write it with def")
+        """Call all. What a plugin raises is raised, with a note of its name, and ends it."""
+        for value in self.answers(hook, **what):
+            if inspect.isawaitable(value):
+                _forget(value)
+                raise DDPError(f"{hook} is not awaited: write it with def, not async def.")
 
     async def await_all(self, hook: str, **what: Any) -> None:
         """Call all, and await what is to be awaited, one after the other.

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, cast
 
-from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
@@ -115,10 +114,6 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
         server.method(name)(_method(function))
     for name, publication in registry.publications.items():
         server.publish(name)(_publication(server, registry, publication))
-    if apps.is_installed("ddpcore_django.accounts"):
-        from ddpcore_django.accounts.install import install
-
-        install(server)
     define_mutators(server, registry)  # last: what others define goes before
     return server
 

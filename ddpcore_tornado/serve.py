@@ -27,6 +27,7 @@ from ddpcore.plugins import make_bus
 from ddpcore.server import Server
 from ddpcore.status import StatusServer
 from ddpcore_tornado.backroom import Backroom, backrooms
+from ddpcore_tornado.bodiless import BodilessHandler
 from ddpcore_tornado.command_line import DEFAULT_BIND
 from ddpcore_tornado.doorway import doorways
 from ddpcore_tornado.files import within_files
@@ -61,14 +62,16 @@ done after forty million new objects and not after seventy thousand. The steps b
 and at thirty thousand objects: a millisecond and five."""
 
 
-class _NotFound(RequestHandler):
+class _NotFound(BodilessHandler):
     """Without a site of its own, the server explains itself."""
 
-    def prepare(self) -> None:
+    def get(self) -> None:
         """Say where DDP is to be found."""
         self.set_status(404)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish("Nothing here. DDP clients connect to /websocket or, with SockJS, /sockjs.\n")
+
+    head = post = put = patch = delete = options = get
 
 
 async def serve(
@@ -321,12 +324,14 @@ def _routes(server: Server, options: Options, site: Site | None) -> TornadoAppli
     if options.meteor is not None:
         if site is not None:
             raise DDPError(
-                "--meteor takes all paths, and the Django site would have none. Serve the bundle "
-                "with ddpcore_django.MeteorView in urls.py."
+                "--meteor takes all paths, and the site would have none. Serve them by two commands"
+                " or, in a Django project, the bundle with ddpcore_django.MeteorView in urls.py."
             )
         public = settings_of_environment().get("public", {})
         how = meteor.Options(root_url=options.root_url, public_settings=public)
-        rules += meteor_handlers(options.meteor, server, options=how, catch_all=True)
+        rules += meteor_handlers(
+            options.meteor, server, options=how, catch_all=True, limits=options.limits
+        )
     rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 

@@ -13,10 +13,7 @@ __all__ = ["install"]
 def install(server: DjangoServer) -> None:
     """Give a server the methods and publications of accounts, and let it sweep expired logins.
 
-    `make_server` calls it where ``"ddpcore_django.accounts"`` is installed.
-
-    Raises:
-        ddpcore.DDPError: The project has a method of one of the names itself.
+    The plugin ``accounts`` calls it where ``"ddpcore_django.accounts"`` is installed.
     """
     for part in (methods, mails, publications):
         part.register(server)
