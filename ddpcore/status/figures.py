@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import ddpcore
 from ddpcore.hookspecs import hookimpl
@@ -43,6 +43,10 @@ PORTION = 500
 
 LONGEST = 160
 """Characters that are told of what a client has sent."""
+
+SHOWN = 8
+"""Characters of a session's id that are told: enough to find it in a log. With all of them whoever
+looks could go on with the session as its client does, and be its user."""
 
 SESSION_ORDERS: Mapping[str, Callable[[Figures, SessionRuntime], Any]] = {
     "since": lambda figures, it: figures.since(it) or 0.0,
@@ -77,6 +81,7 @@ class Figures:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._since: WeakKeyDictionary[ConnectionHandle, float] = WeakKeyDictionary()
+        self._told: WeakValueDictionary[str, SessionRuntime] = WeakValueDictionary()
         self._begun = time.time()
         self._gaps = self._failures = self._fences = 0
         self._fence_seconds = self._fence_longest = 0.0
@@ -173,9 +178,10 @@ class Figures:
         text = text.casefold()
 
         def matches(it: SessionRuntime) -> bool:
-            machine = it.machine
-            told = (machine.id, machine.user_id, it.connection.client_address)
-            return any(text in each.casefold() for each in told if each)
+            machine, id = it.machine, it.machine.id[:SHOWN].casefold()  # noqa: A001
+            told = (id, machine.user_id, it.connection.client_address)
+            # Somebody may have the whole id, from a log.
+            return text.startswith(id) or any(text in each.casefold() for each in told if each)
 
         by = SESSION_ORDERS[order]
         found = await _first(
@@ -184,11 +190,23 @@ class Figures:
             matches if text else None,
             descending=descending,
         )
-        return {it.machine.id: self._session(it) for it in found}
+        rows = {it.machine.id[:SHOWN]: it for it in found}
+        self._told.update(rows)
+        return {id: self._session(it) for id, it in rows.items()}  # noqa: A001
+
+    def _find(self, id: str) -> SessionRuntime | None:  # noqa: A002
+        """The session with this beginning of its id."""
+        if len(id) != SHOWN:
+            return None
+        found = self._told.get(id)
+        if found is None:  # named by somebody who has not been told of it
+            sessions = self._server.sessions
+            found = next((sessions[each] for each in list(sessions) if each[:SHOWN] == id), None)
+        return found if found is not None and found.machine.id in self._server.sessions else None
 
     def session(self, id: str) -> dict[str, Any] | None:  # noqa: A002
         """One session; None if it is over."""
-        found = self._server.sessions.get(id)
+        found = self._find(id)
         if found is None:
             return None
         agent = found.connection.headers.get("user-agent")
@@ -196,7 +214,7 @@ class Figures:
 
     def subscriptions(self, id: str) -> dict[str, dict[str, Any]]:  # noqa: A002
         """Those of a session. Of arguments only their types: nobody knows which are secrets."""
-        found = self._server.sessions.get(id)
+        found = self._find(id)
         if found is None:
             return {}
         machine = found.machine
@@ -228,7 +246,7 @@ class Figures:
 
     def close(self, id: str) -> bool:  # noqa: A002
         """Close a session; whether it was there."""
-        found = self._server.sessions.get(id)
+        found = self._find(id)
         if found is not None:
             found.connection.close()
         return found is not None

@@ -8,6 +8,8 @@
 | ``status.observers(order, descending, text)`` | ``status.observers`` | the first hundred |
 | ``status.session(id)`` | ``status.session`` | this one |
 | | ``status.subscriptions`` | its subscriptions |
+
+Sessions are named by the beginnings of their ids.
 """
 
 from __future__ import annotations

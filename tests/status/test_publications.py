@@ -103,7 +103,7 @@ async def test_sessions_and_their_subscriptions():
         await anna.outcome("be", "anna")
         await anna.ready(anna.sub("room", "a secret", 3))
         await look(looker, "sessions")
-        ids = {each: each.receiver.machine.id for each in (anna, bert)}
+        ids = {each: each.receiver.machine.id[: figures.SHOWN] for each in (anna, bert)}
         found = documents(looker, "status.sessions")
         assert set(found) == set(ids.values())
         of_anna = found[ids[anna]]
@@ -132,6 +132,31 @@ async def test_sessions_and_their_subscriptions():
         assert not documents(looker, "status.subscriptions")
         assert anna.closed is not None
     assert not any("a secret" in str(each) for each in looker.messages)
+
+
+async def test_nobody_can_go_on_with_a_session_that_is_shown():
+    async with looked_at() as (rooms, looker):
+        client, other = member(rooms), member(rooms)
+        whole = client.receiver.machine.id
+        id = whole[: figures.SHOWN]
+        await look(looker, "process")
+        await look(looker, "session", id)  # though nobody has been told of it
+        assert set(documents(looker, "status.session")) == {id}
+        for text, expected in (
+            (whole, {id}),  # as a log has it
+            (id.upper(), {id}),
+            (whole[figures.SHOWN :], set()),
+            (whole[: figures.SHOWN + 1], {id}),
+            (id + "?", {id}),  # a guess at the rest tells nothing
+        ):
+            one = await look(looker, "sessions", "since", True, text)
+            assert set(documents(looker, "status.sessions")) == expected
+            looker.unsub(one)
+            await looker.nosub(one)
+        for each in ("", whole, id[:-1]):
+            assert (await looker.outcome("status.close", each))["result"] is False
+        assert other.receiver.machine.open
+    assert not any(whole in str(each) for each in looker.messages)
 
 
 async def test_a_slow_client_is_seen():
@@ -214,7 +239,8 @@ async def test_nobody_sees_anything_without_the_token(expect_log):
     expect_log("ddpcore.status.server", "A wrong token for the status page")
     async with looked_at(token=TOKEN) as (rooms, looker):
         client = member(rooms)
-        session = client.receiver.machine.id
+        whole = client.receiver.machine.id
+        session = whole[: figures.SHOWN]
         status = looker.receiver.server
         assert set(status.publications) == {
             f"status.{each}" for each in ("process", "sessions", "observers", "session")
@@ -232,7 +258,7 @@ async def test_nobody_sees_anything_without_the_token(expect_log):
         for guess in (None, "", TOKEN[:-1], TOKEN + "x", "\ud800"):
             assert (await looker.outcome("status.enter", guess))["error"]["error"] == 403
             await refused()
-        assert session in rooms.server.sessions
+        assert whole in rooms.server.sessions
         assert (await looker.outcome("status.enter", TOKEN))["result"] == "operator"
         await look(looker, "sessions")
         assert session in documents(looker, "status.sessions")
