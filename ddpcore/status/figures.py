@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import ddpcore
+from ddpcore.exporters import SHOWN
 from ddpcore.hookspecs import hookimpl
 from ddpcore.live.observer import Observer
 from ddpcore.server.context import ConnectionHandle
@@ -41,12 +42,11 @@ MOST_ERRORS = 20
 PORTION = 500
 """Sessions that are looked at in one go: half a millisecond."""
 
+WHILE = 5.0
+"""Seconds: the longest fence that is told is that of these and of the five before."""
+
 LONGEST = 160
 """Characters that are told of what a client has sent."""
-
-SHOWN = 8
-"""Characters of a session's id that are told: enough to find it in a log. With all of them whoever
-looks could go on with the session as its client does, and be its user."""
 
 SESSION_ORDERS: Mapping[str, Callable[[Figures, SessionRuntime], Any]] = {
     "since": lambda figures, it: figures.since(it) or 0.0,
@@ -84,7 +84,8 @@ class Figures:
         self._told: WeakValueDictionary[str, SessionRuntime] = WeakValueDictionary()
         self._begun = time.time()
         self._gaps = self._failures = self._fences = 0
-        self._fence_seconds = self._fence_longest = 0.0
+        self._fence_seconds = 0.0
+        self._longest: tuple[int, float, float] = (0, 0.0, 0.0)  # when, before, now
         self._errors: deque[tuple[int, dict[str, Any]]] = deque(maxlen=MOST_ERRORS)
         server.on_gap.append(self._gap)
         server.plugins.register(self)
@@ -99,7 +100,15 @@ class Figures:
         """Count it."""
         self._fences += 1
         self._fence_seconds += seconds
-        self._fence_longest = max(self._fence_longest, seconds)
+        when, before, longest = self._longest_fences()
+        self._longest = when, before, max(longest, seconds)
+
+    def _longest_fences(self) -> tuple[int, float, float]:
+        now = int(self._server.clock.time() / WHILE)
+        when, before, longest = self._longest
+        if now == when:
+            return self._longest
+        return now, longest if now == when + 1 else 0.0, 0.0
 
     @hookimpl
     def ddpcore_error(self, problem: BaseException, where: str) -> None:
@@ -134,7 +143,6 @@ class Figures:
                 documents += len(observer.items)
                 watchers += len(observer.handles)
         traffic = server.traffic
-        longest, self._fence_longest = self._fence_longest, 0.0
         return {
             "pid": os.getpid(),
             "version": ddpcore.__version__,
@@ -161,7 +169,7 @@ class Figures:
             "gaps": self._gaps,
             "fences": self._fences,
             "fence_seconds": self._fence_seconds,
-            "fence_longest": longest,
+            "fence_longest": max(self._longest_fences()[1:]),
             "errors": self._failures,
             "cpu_seconds": time.process_time(),
             "memory": _memory(),

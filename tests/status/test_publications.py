@@ -10,6 +10,7 @@ from memory_client import Client, client_of, running
 from rooms import Rooms
 
 from ddpcore import DDPError, Gap, MeteorError, hookimpl
+from ddpcore.exporters import SHOWN
 from ddpcore.status import StatusServer, figures
 from ddpcore.status.attempts import MOST, MOST_ADDRESSES, WINDOW, Attempts
 from ddpcore.testing import FakeClock
@@ -103,7 +104,7 @@ async def test_sessions_and_their_subscriptions():
         await anna.outcome("be", "anna")
         await anna.ready(anna.sub("room", "a secret", 3))
         await look(looker, "sessions")
-        ids = {each: each.receiver.machine.id[: figures.SHOWN] for each in (anna, bert)}
+        ids = {each: each.receiver.machine.id[:SHOWN] for each in (anna, bert)}
         found = documents(looker, "status.sessions")
         assert set(found) == set(ids.values())
         of_anna = found[ids[anna]]
@@ -138,15 +139,15 @@ async def test_nobody_can_go_on_with_a_session_that_is_shown():
     async with looked_at() as (rooms, looker):
         client, other = member(rooms), member(rooms)
         whole = client.receiver.machine.id
-        id = whole[: figures.SHOWN]
+        id = whole[:SHOWN]
         await look(looker, "process")
         await look(looker, "session", id)  # though nobody has been told of it
         assert set(documents(looker, "status.session")) == {id}
         for text, expected in (
             (whole, {id}),  # as a log has it
             (id.upper(), {id}),
-            (whole[figures.SHOWN :], set()),
-            (whole[: figures.SHOWN + 1], {id}),
+            (whole[SHOWN:], set()),
+            (whole[: SHOWN + 1], {id}),
             (id + "?", {id}),  # a guess at the rest tells nothing
         ):
             one = await look(looker, "sessions", "since", True, text)
@@ -214,6 +215,28 @@ async def test_only_the_first_are_told(monkeypatch):
         assert documents(looker, "status.process")["process"]["sessions"] == 8
 
 
+async def test_the_longest_fence_of_the_last_seconds():
+    clock = FakeClock()
+    rooms = Rooms(clock=clock)
+    seen = figures.Figures(rooms.server)
+
+    async def longest() -> float:
+        return (await seen.process())["fence_longest"]
+
+    assert await longest() == 0
+    for seconds in (0.2, 0.7, 0.1):
+        seen.ddpcore_fence_passed(seconds)
+    assert await longest() == await longest() == 0.7  # whoever else looks
+    await clock.advance(figures.WHILE)
+    seen.ddpcore_fence_passed(0.3)
+    assert await longest() == 0.7
+    await clock.advance(figures.WHILE)
+    assert await longest() == 0.3
+    await clock.advance(3 * figures.WHILE)
+    assert await longest() == 0
+    assert (await seen.process())["fences"] == 4
+
+
 async def test_nothing_is_looked_at_when_nobody_looks():
     async with looked_at() as (_rooms, looker):
         status = looker.receiver.server
@@ -240,7 +263,7 @@ async def test_nobody_sees_anything_without_the_token(expect_log):
     async with looked_at(token=TOKEN) as (rooms, looker):
         client = member(rooms)
         whole = client.receiver.machine.id
-        session = whole[: figures.SHOWN]
+        session = whole[:SHOWN]
         status = looker.receiver.server
         assert set(status.publications) == {
             f"status.{each}" for each in ("process", "sessions", "observers", "session")
