@@ -105,7 +105,7 @@ class Figures:
 
     def _longest_fences(self) -> tuple[int, float, float]:
         now = int(self._server.clock.time() / WHILE)
-        when, before, longest = self._longest
+        when, _before, longest = self._longest
         if now == when:
             return self._longest
         return now, longest if now == when + 1 else 0.0, 0.0
