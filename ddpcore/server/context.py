@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ddpcore.exporters import SHOWN
 from ddpcore.forwarded import client_address, is_secure
 from ddpcore.live.document import Document
 from ddpcore.session.machine import Invocation, Subscription
@@ -64,7 +65,7 @@ class ConnectionHandle:
         self._runtime = None
 
     def __repr__(self) -> str:
-        return f"<connection {self.id} from {self.client_address}>"
+        return f"<connection {self.id[:SHOWN]} from {self.client_address}>"
 
 
 class Context:

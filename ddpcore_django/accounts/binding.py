@@ -135,8 +135,8 @@ class Bindings:
         except Exception as problem:
             if not binding.over:
                 logger.warning(
-                    "Connection %s is closed, for its login cannot be watched: %s",
-                    binding.connection.id,
+                    "%s is closed, for its login cannot be watched: %s",
+                    binding.connection,
                     str(problem) or type(problem).__name__,
                 )
                 binding.connection.close()

@@ -96,7 +96,7 @@ class CookieLogins:
         try:
             found: _Found | None = await self._server.ask(_open, key)
         except Exception:
-            logger.exception("Connection %s could not be logged in by its cookie", connection.id)
+            logger.exception("%s could not be logged in by its cookie", connection)
             return
         runtime = connection._runtime
         # A client that has logged in meanwhile, or is about to, knows better.
