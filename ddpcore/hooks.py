@@ -7,12 +7,13 @@ failure is passed on to who asked, with the plugin's name, and nothing goes ahea
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import pluggy
@@ -27,7 +28,13 @@ TRACE = "DDPCORE_TRACE_HOOKS"
 """The environment variable that has every call of a hook written to standard error."""
 
 # What a trace shows no more of than that it is there: it may hold what a client keeps secret.
-SECRET = frozenset({"params", "options", "code", "attempt", "call", "event", "user"})
+SECRET = frozenset(
+    {"params", "options", "code", "attempt", "call", "event", "user", "problem", "url"}
+)
+
+# A plugin that asks a task how it went may raise the cancellation of that one: in a function that
+# awaits nothing it is a failure like any other.
+FAILURES = (Exception, asyncio.CancelledError)
 
 
 class Implementation(NamedTuple):
@@ -214,7 +221,7 @@ class PluginManager(pluggy.PluginManager):
         for each in self.implementations(hook):
             try:
                 value = self._call(each, what)
-            except Exception:
+            except FAILURES:
                 logger.exception("Exception in %s", each)
                 continue
             if not inspect.iscoroutine(value):
@@ -225,8 +232,13 @@ class PluginManager(pluggy.PluginManager):
             else:
                 spawn(_logged(each, value))
 
-    def ask(self, hook: str, **what: Any) -> Any:
+    def ask(self, hook: str, expected: type | None = None, /, **what: Any) -> Any:
         """The first answer that is not None.
+
+        Args:
+            hook: Its name.
+            expected: What an answer has to be; None: anything.
+            what: The hook's arguments.
 
         Raises:
             ddpcore.DDPError: A plugin has failed, or says so.
@@ -237,6 +249,8 @@ class PluginManager(pluggy.PluginManager):
                 if inspect.isawaitable(value):
                     _forget(value)
                     raise TypeError("the answer is not awaited here: write it with def")
+                if value is not None and expected is not None and not isinstance(value, expected):
+                    raise TypeError(f"{value!r} is no {expected.__name__}")
             if value is not None:
                 return value
         return None
@@ -272,7 +286,7 @@ class PluginManager(pluggy.PluginManager):
                 value = self._call(each, what)
             except MeteorError:
                 raise
-            except Exception:
+            except FAILURES:
                 logger.exception("Exception in %s, which means no", each)
                 return False
             if inspect.iscoroutine(value):
@@ -291,6 +305,26 @@ class PluginManager(pluggy.PluginManager):
                 raise
             yield value
 
+    async def enter_all(self, stack: AsyncExitStack, hook: str, **what: Any) -> None:
+        """Enter what all of them give, those that give None left out.
+
+        Args:
+            stack: What leaves it again.
+            hook: Its name.
+            what: The hook's arguments.
+
+        Raises:
+            ddpcore.DDPError: A plugin has failed, or says so.
+        """
+        for each in self.implementations(hook):
+            with named(each):
+                manager = self._call(each, what)
+                if inspect.isawaitable(manager):
+                    _forget(manager)
+                    raise TypeError("it is not awaited: mark it @asynccontextmanager")
+                if manager is not None:
+                    await stack.enter_async_context(manager)
+
     def attempts(self, hook: str, **what: Any) -> Iterator[tuple[str, Any]]:
         """Each plugin's name and its answer, or the exception that it raised in place of one."""
         for each in self.implementations(hook):
@@ -299,7 +333,7 @@ class PluginManager(pluggy.PluginManager):
                 if inspect.isawaitable(value):
                     _forget(value)
                     raise TypeError("the answer is not awaited here: write it with def")
-            except Exception as problem:
+            except FAILURES as problem:
                 yield each.plugin, problem
             else:
                 yield each.plugin, value
@@ -313,6 +347,8 @@ def named(implementation: Implementation) -> Iterator[None]:
     except (DDPError, MeteorError):
         raise
     except Exception as problem:
+        if hasattr(problem, "sanitized_error"):
+            raise
         raise DDPError(f"{implementation} failed: {type(problem).__name__}: {problem}") from problem
 
 

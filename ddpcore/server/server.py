@@ -18,6 +18,7 @@ from weakref import WeakSet
 from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
 from ddpcore.errors import DDPError, Stopping
+from ddpcore.exporters import SHOWN
 from ddpcore.hooks import PluginManager
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.live.observer import Observer
@@ -274,7 +275,7 @@ class Server:
         hook = "ddpcore_publication_strategy"
         if not self.plugins.implementations(hook):  # collections may be many, named at will
             return server_merge(collection)
-        wanted = self.plugins.ask(hook, server=self, collection=collection)
+        wanted = self.plugins.ask(hook, PublicationStrategy, server=self, collection=collection)
         if wanted is None:
             wanted = server_merge(collection)
         wanted = PublicationStrategy.check(collection, wanted)
@@ -519,9 +520,7 @@ class Server:
             return await self._run(handler, context, params)
         async with AsyncExitStack() as around:
             hook = f"ddpcore_around_{kind}"
-            for manager in self.plugins.answers(hook, context=context, params=params):
-                if manager is not None:
-                    await around.enter_async_context(manager)
+            await self.plugins.enter_all(around, hook, context=context, params=params)
             return await self._run(handler, context, params)
 
     async def _run(self, handler: Handler, context: Context, params: list[Any]) -> Any:
@@ -550,7 +549,7 @@ class Server:
             if inspect.isawaitable(value):
                 self.spawn(value)
         except Exception:
-            logger.exception("Exception in a callback of connection %s", connection)
+            logger.exception("Exception in a callback of connection %s", connection[:SHOWN])
 
     def run_late(self, connection: str, callback: Callable[[], object]) -> None:
         """Run one soon, on the event loop; called from any thread."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
 from memory_client import Client, client_of, running, turns
 
 from ddpcore import DDPError, MeteorError, Server, hookimpl
-from ddpcore.plugins import plugin_manager
+from ddpcore.plugins import make_bus, plugin_manager
 
 
 class Witness:
@@ -233,7 +234,9 @@ def test_the_first_answer_wins_and_the_latest_is_asked_first():
 
 
 def test_a_question_that_fails_names_who_was_asked():
-    with pytest.raises(DDPError, match="ddpcore_bus of the plugin 'plugin1' failed: KeyError: 'x'"):
+    with pytest.raises(
+        DDPError, match=r"ddpcore_bus of the plugin 'plugin1' failed: KeyError: 'x'"
+    ):
         manager_of("a", KeyError("x")).ask("ddpcore_bus", url="x:")
     for meant in (DDPError("Do this."), MeteorError(403, "No")):
         with pytest.raises(type(meant)) as caught:
@@ -292,7 +295,7 @@ def test_a_plugin_that_would_register_later_is_told_what_to_do():
         Server(plugins=[Late()])
 
 
-async def test_an_exception_around_a_handler_is_noted_with_its_plugin(expect_log, caplog):
+async def test_an_exception_around_a_handler_is_told_with_its_plugin(expect_log, caplog):
     expect_log("ddpcore.server.runtime", "Exception in method 'work'")
 
     class Broken:
@@ -305,12 +308,115 @@ async def test_an_exception_around_a_handler_is_noted_with_its_plugin(expect_log
     async with client_of(server) as client:
         assert (await client.outcome("work"))["error"]["error"] == 500
     (record,) = [each for each in caplog.records if each.exc_info]
-    (note,) = record.exc_info[1].__notes__
-    assert note.startswith("In ddpcore_around_method of the plugin ")
-    assert note.endswith("Broken'.")
+    assert str(record.exc_info[1]) == (
+        "ddpcore_around_method of the plugin 'Broken' failed: KeyError: 'x'"
+    )
 
 
-async def test_hooks_are_traced(monkeypatch, capsys):
+async def _late(self):
+    return None
+
+
+@asynccontextmanager
+async def _closed(self):
+    raise KeyError("x")
+    yield
+
+
+@pytest.mark.parametrize("around", [lambda self: 42, _late, _closed])
+async def test_what_cannot_be_entered_is_told_with_its_plugin(around, expect_log, caplog):
+    expect_log("ddpcore.server.runtime", "Exception in (method|publication) 'work'")
+
+    class Broken:
+        ddpcore_around_method = ddpcore_around_publication = hookimpl(around)
+
+    server = Server(plugins=[Broken()])
+    server.method("work")(lambda ctx: 1)
+    server.publish("work")(lambda ctx: ctx.ready())
+    async with client_of(server) as client:
+        assert (await client.outcome("work"))["error"]["error"] == 500
+        await client.nosub(client.sub("work"))
+    for kind, record in zip(
+        ("method", "publication"), (each for each in caplog.records if each.exc_info), strict=True
+    ):
+        text = str(record.exc_info[1])
+        assert text.startswith(f"ddpcore_around_{kind} of the plugin 'Broken' failed: ")
+
+
+async def test_what_is_meant_for_clients_comes_through_from_around_a_handler():
+    class Refused(Exception):
+        sanitized_error = MeteorError(403, "No")
+
+    class Doorman:
+        @hookimpl
+        @asynccontextmanager
+        async def ddpcore_around_method(self):
+            raise Refused
+            yield
+
+    server = Server(plugins=[Doorman()])
+    server.method("work")(lambda ctx: 1)
+    async with client_of(server) as client:
+        assert (await client.outcome("work"))["error"]["reason"] == "No"
+
+
+OBSERVERS = [
+    "session_opened", "message", "method_started", "method_ended", "subscription_started",
+    "subscription_ready", "frames_sent", "error", "user_changed",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hook", OBSERVERS)
+async def test_who_looks_on_and_raises_a_cancellation_hurts_no_session(hook, expect_log, caplog):
+    def gone(self):
+        raise asyncio.CancelledError  # as `task.result()` does where the task was cancelled
+
+    class Broken:
+        pass
+
+    name = f"ddpcore_{hook}"
+    setattr(Broken, name, hookimpl(gone))
+    expect_log("ddpcore.hooks", f"Exception in {name} of the plugin 'Broken'")
+    expect_log("ddpcore.server.runtime", "Exception in method 'fail'")
+    server = Server(plugins=[Broken()])
+
+    @server.method
+    def fail(ctx):
+        raise KeyError
+
+    @server.method
+    def login(ctx):
+        ctx.set_user_id("me")
+
+    server.publish("some")(lambda ctx: ctx.ready())
+    async with client_of(server) as client:
+        await client.ready(client.sub("some"))
+        assert (await client.outcome("fail"))["error"]["error"] == 500
+        assert "error" not in await client.outcome("login")
+    assert any(each.name == "ddpcore.hooks" for each in caplog.records)
+
+
+async def test_a_strategy_that_is_none_is_told_with_its_plugin():
+    class Broken:
+        @hookimpl
+        def ddpcore_publication_strategy(self):
+            return 42
+
+    with pytest.raises(DDPError, match=r"strategy of the plugin 'Broken'.*no PublicationStrategy"):
+        Server(plugins=[Broken()]).publication_strategy("tasks")
+
+
+def test_a_bus_that_is_none_is_told_with_its_plugin():
+    class Broken:
+        @hookimpl
+        def ddpcore_bus(self):
+            return 42
+
+    with pytest.raises(DDPError, match=r"ddpcore_bus of the plugin 'Broken'.*42 is no Bus"):
+        make_bus(plugin_manager([Broken()]), "memory:")
+
+
+async def test_hooks_are_traced(monkeypatch, capsys, expect_log):
     monkeypatch.setenv("DDPCORE_TRACE_HOOKS", "1")
 
     class Around:
@@ -320,13 +426,33 @@ async def test_hooks_are_traced(monkeypatch, capsys):
 
         @hookimpl
         def ddpcore_admit(self, call):
-            raise MeteorError(403)
+            if call.name == "work":
+                raise MeteorError(403)
 
+        @hookimpl
+        def ddpcore_error(self, problem):
+            """Told of what may hold arguments."""
+
+        @hookimpl
+        def ddpcore_session_opened(self, connection):
+            """Given one whose whole id lets others go on with the session."""
+
+    expect_log("ddpcore.server.runtime", "Exception in method 'fail'")
     server = Server(plugins=[Around()])
     server.method("work")(lambda ctx, a: 1)
+
+    @server.method
+    def fail(ctx, a):
+        raise ValueError(a)
+
+    make_bus(server.plugins, "postgres://me:secret@localhost/")
     async with client_of(server) as client:
         await client.outcome("work", "secret")
+        await client.outcome("fail", "secret")
+        id = client.messages[0]["session"]
     err = capsys.readouterr().err
     assert "ddpcore_register(server=<ddpcore.server.server.Server object" in err
     assert "Around: ddpcore_admit(call=…) raised MeteorError\n" in err
     assert "secret" not in err
+    assert f"<connection {id[:8]} from " in err
+    assert id not in err
