@@ -7,7 +7,10 @@ import re
 import pytest
 from project import ROOT
 
-FILES = sorted((ROOT / "examples" / "deploy").iterdir())
+# The dashboard is for machines to read; tests/status looks at it.
+FILES = sorted(
+    file for file in (ROOT / "examples" / "deploy").iterdir() if file.name != "grafana.json"
+)
 BLOCKS = re.findall(
     r"^```\w+\n(.*?)^```$", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE | re.DOTALL
 )
