@@ -7,7 +7,8 @@ from importlib import import_module
 from itertools import takewhile
 
 NAMES = ["dispatch", "writer", "bulk", "latency", "fanout", "through_database", "subscribe",
-         "memory", "stuck", "reconnect", "storm", "methods", "workers", "logins"]  # fmt: skip
+         "memory", "stuck", "reconnect", "storm", "methods", "hooks", "workers",
+         "logins"]  # fmt: skip
 
 gc.disable()  # a pause of the clients would look like one of the server
 names = list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:]))

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="ddpcore", description="A live database for every client that speaks DDP."
     )
     parser.add_argument("--version", action="version", version=f"ddpcore {ddpcore.__version__}")
-    _add_log_level(parser, default="INFO")
+    _add_logging(parser, level="INFO", form="text")
     _add_disable(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     try:
@@ -32,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         disable(_to_disable(sys.argv[1:] if argv is None else argv))
         plugin_manager().call_all("ddpcore_commands", commands=commands)
         for command in commands.choices.values():  # where most people put them
-            _add_log_level(command, default=argparse.SUPPRESS)
+            _add_logging(command, level=argparse.SUPPRESS, form=argparse.SUPPRESS)
             _add_disable(command)
         options = parser.parse_args(argv)
-        logging.basicConfig(level=options.log_level, handlers=[_log_handler()])
+        logging.basicConfig(level=options.log_level, handlers=[_log_handler(options.log_format)])
         code: int = options.run(options)
     except DDPError as problem:
         print(f"ddpcore: {problem}", file=sys.stderr)
@@ -45,12 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _add_log_level(parser: argparse.ArgumentParser, default: str) -> None:
+def _add_logging(parser: argparse.ArgumentParser, *, level: str, form: str) -> None:
     parser.add_argument(
         "--log-level",
-        default=default,
+        default=level,
         choices=["DEBUG", "INFO", "WARNING", "ERROR"],
         help="how much to tell on standard error (default: INFO)",
+    )
+    parser.add_argument(
+        "--log-format",
+        default=form,
+        choices=["text", "json"],
+        help="how to tell it: lines for people, or a JSON object a line (default: text)",
     )
 
 
@@ -106,9 +112,14 @@ def _list_plugins(options: argparse.Namespace) -> int:
     return 0
 
 
-def _log_handler() -> logging.Handler:
+def _log_handler(form: str) -> logging.Handler:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    if form == "json":
+        from ddpcore.exporters.logs import JsonFormatter
+
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_is_news)
     return handler
 

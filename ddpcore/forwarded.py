@@ -34,9 +34,11 @@ def client_address(own: str | None, headers: Mapping[str, str], proxies: int) ->
     if port := _WITH_PORT.fullmatch(said):
         said = port[1] or port[2]
     try:
-        return str(ip_address(said))
+        known = ip_address(said)
     except ValueError:
         return None
+    # A proxy that listens for both protocols has IPv4 as a part of IPv6.
+    return str(getattr(known, "ipv4_mapped", None) or known)
 
 
 def is_secure(own: bool, headers: Mapping[str, str], proxies: int) -> bool:

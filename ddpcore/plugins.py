@@ -139,8 +139,12 @@ def disable(names: Iterable[str]) -> None:
     _disabled = names
 
 
-def plugin_manager(plugins: Iterable[object] = ()) -> PluginManager:
+def plugin_manager(plugins: Iterable[object] = (), *, installed: bool = True) -> PluginManager:
     """A manager with the built-in, the installed and the given plugins.
+
+    Args:
+        plugins: Those that are given.
+        installed: Whether to take the installed ones as well.
 
     Raises:
         ddpcore.DDPError: A plugin cannot be loaded, or has hooks that do not exist.
@@ -152,7 +156,7 @@ def plugin_manager(plugins: Iterable[object] = ()) -> PluginManager:
     try:
         for name, plugin in _built_in().items():
             manager.register(plugin, name)
-        for entry_point in _entry_points():
+        for entry_point in _entry_points() if installed else ():
             if not manager.is_blocked(entry_point.name):
                 manager.register(_load(entry_point), entry_point.name)
         for plugin in plugins:

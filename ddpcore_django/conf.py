@@ -41,6 +41,8 @@ class Conf:
             does; see `ddpcore_django.triggers`).
         poll_interval: Seconds between two runs of a query that is asked as a whole when something
             changes: the least, so that many changes cost few runs.
+        plugins: Names of plugins for the project's server, beside the installed ones, such as
+            ``"shop.plugins.Audit"``: a module, an object, or a class, of which one is made.
         server: Further arguments of `ddpcore.Server`, such as ``{"connect_timeout": 20}``; those
             that have places of their own are not among them.
         site: What answers at paths that are not DDP's: the project's ``"wsgi"`` or ``"asgi"``
@@ -53,6 +55,7 @@ class Conf:
     watch: tuple[str, ...] = ()
     capture: Literal["signals", "triggers"] = "signals"
     poll_interval: float = 0.05
+    plugins: tuple[str, ...] = ()
     server: Mapping[str, Any] = field(default_factory=dict)
     site: Literal["wsgi", "asgi"] | None = "wsgi"
 

@@ -6,10 +6,13 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, cast
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
+from django.utils.module_loading import import_string
 
 from ddpcore.errors import DDPError
 from ddpcore.hookspecs import hookimpl
@@ -98,9 +101,14 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
 
     Args:
         registry: The collections, publications and endpoints.
-        options: Passed to `ddpcore.Server`, before what `DDPCORE["SERVER"]` says.
+        options: Passed to `ddpcore.Server`, before what `DDPCORE["SERVER"]` says. `plugins` come
+            behind those of `DDPCORE["PLUGINS"]`.
+
+    Raises:
+        ImproperlyConfigured: A plugin of `DDPCORE["PLUGINS"]` cannot be had.
     """
-    server = DjangoServer(**{**conf().server, **options})
+    plugins = [*map(_plugin, conf().plugins), *options.pop("plugins", ())]
+    server = DjangoServer(**{**conf().server, **options, "plugins": plugins})
     autoupdate(server).sources.append(apps_in_urls)
     for name, function in registry.methods.items():
         server.method(name)(_method(function))
@@ -108,6 +116,19 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
         server.publish(name)(_publication(server, registry, publication))
     define_mutators(server, registry)  # last: what others define goes before
     return server
+
+
+def _plugin(name: str) -> object:
+    try:
+        try:
+            found = import_string(name)
+        except ImportError:
+            found = import_module(name)
+    except ImportError as problem:
+        raise ImproperlyConfigured(
+            f'DDPCORE["PLUGINS"] names {name!r}, which cannot be imported: {problem}.'
+        ) from problem
+    return found() if isinstance(found, type) else found
 
 
 def _signature_with_context(function: Endpoint) -> inspect.Signature:

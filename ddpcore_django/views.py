@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.core.handlers.asgi import ASGIRequest
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.urls import get_resolver
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
@@ -26,6 +34,9 @@ _apps: list[MeteorApp] = []
 _lock = threading.Lock()
 
 ENVIRONMENT = "METEOR_PUBLIC_ENVS"
+
+PIECE = 256 * 1024
+"""Bytes of a large file that are sent at once."""
 
 
 def apps_in_urls() -> list[MeteorApp]:
@@ -200,7 +211,27 @@ class MeteorView(View):
             raise ImproperlyConfigured(str(problem)) from problem
         if isinstance(response.body, bytes):
             return _plain(HttpResponse(response.body, status=response.status), response.headers)
-        return _plain(FileResponse(response.body, status=response.status), response.headers)
+        large = (
+            StreamingHttpResponse(_Pieces(response.body), status=response.status)
+            if isinstance(request, ASGIRequest)
+            else FileResponse(response.body, status=response.status)
+        )
+        return _plain(large, response.headers)
+
+
+class _Pieces:
+    """A file for ASGI: of a `FileResponse` Django would take all into memory there, and warn."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await asyncio.to_thread(self._file.read, PIECE):
+            yield piece
+
+    def close(self) -> None:
+        """Django calls this at the end of the response, whichever that is."""
+        self._file.close()
 
 
 def _plain(response: HttpResponseBase, headers: Mapping[str, str]) -> HttpResponseBase:

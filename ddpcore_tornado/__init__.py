@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ddpcore_tornado.http import listen
     from ddpcore_tornado.meteor import meteor_handlers
     from ddpcore_tornado.routes import handlers
+    from ddpcore_tornado.status import status_handlers
 
-__all__ = ["Limits", "handlers", "listen", "meteor_handlers"]
+__all__ = ["Limits", "handlers", "listen", "meteor_handlers", "status_handlers"]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +33,10 @@ def __getattr__(name: str) -> Any:
         from ddpcore_tornado.meteor import meteor_handlers
 
         return meteor_handlers
+    if name == "status_handlers":
+        from ddpcore_tornado.status import status_handlers
+
+        return status_handlers
     if name == "listen":
         from ddpcore_tornado.http import listen
 

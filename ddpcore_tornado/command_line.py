@@ -49,6 +49,29 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         " (default: nowhere)",
     )
     parser.add_argument(
+        "--metrics",
+        action="store_true",
+        help="tell Prometheus at /metrics of --monitor how it goes; needs prometheus-client",
+    )
+    parser.add_argument(
+        "--status",
+        action="store_true",
+        help="show at /status/ of --monitor who is connected and what is watched. Where others than"
+        " this machine can reach that address, DDPCORE_STATUS_TOKEN in the environment says who may"
+        " see it",
+    )
+    parser.add_argument(
+        "--log-events",
+        action="store_true",
+        help="log what clients do: sessions, methods, subscriptions; a line each",
+    )
+    parser.add_argument(
+        "--opentelemetry",
+        action="store_true",
+        help="make spans of methods and publications; needs opentelemetry-api. Where they go the"
+        " application says, or opentelemetry-instrument",
+    )
+    parser.add_argument(
         "--bus",
         metavar="URL",
         help="where changes come from: memory: (this process only), postgres://user@host/database,"

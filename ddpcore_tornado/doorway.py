@@ -13,7 +13,7 @@ from tornado.ioloop import IOLoop
 
 from ddpcore_tornado.crowd import TooMany
 
-__all__ = ["A_TURN", "Doorway", "doorways"]
+__all__ = ["A_TURN", "Doorway", "doorways", "ip_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,11 @@ PAUSE = 1.0
 SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 UNREAD = 64 * 1024
+
+
+def ip_of(address: Any) -> str | None:
+    """The IP address in the address of a socket's peer; None for a Unix socket, which has none."""
+    return address[0] if isinstance(address, tuple) else None
 
 
 class Doorway(socket.socket):
@@ -102,7 +107,7 @@ class Doorway(socket.socket):
         if self.check is None:
             return True
         try:
-            self.check(address[0] if self.family != socket.AF_UNIX else None)
+            self.check(ip_of(address))
         except TooMany as refusal:
             with accepted, suppress(OSError):
                 accepted.setblocking(False)

@@ -30,7 +30,7 @@ _REASONS = {
     State.SERVING: "",
     State.CUT_OFF: "The bus has lost its database, and is waiting for it.",
     State.DRAINING: "It is stopping, and takes no new clients.",
-    State.DOWN: "It has ended, and is to be started again.",
+    State.DOWN: "It has ended, and is started again unless all stop.",
 }
 
 

@@ -13,14 +13,13 @@ from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
 from ddpcore_tornado.crowd import Crowd, Place, TooMany
-from ddpcore_tornado.doorway import Doorway, doorways
+from ddpcore_tornado.doorway import Doorway, doorways, ip_of
 from ddpcore_tornado.limits import Limits
+from ddpcore_tornado.listening import BACKLOG
 
 __all__ = ["LimitedHTTPServer", "listen"]
 
 Serves = HTTPServerConnectionDelegate | Callable[[HTTPServerRequest], None]
-
-BACKLOG = 4096
 
 
 class LimitedHTTPServer(HTTPServer):
@@ -63,9 +62,8 @@ class LimitedHTTPServer(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         """Serve a connection; Tornado calls this."""
-        peer = address[0] if isinstance(address, tuple) else None
         try:
-            place = self.crowd.enter(peer)
+            place = self.crowd.enter(ip_of(address))
         except TooMany:  # the doorway has said that there is one, and nobody has come since
             stream.close()
             return

@@ -21,7 +21,7 @@ class Limits:
         header_timeout: Seconds in which a request must have come up to the end of its headers,
             the TLS handshake included; also how long a connection may lie idle between two.
         header_size: Bytes that the headers of a request may have.
-        body_timeout: Seconds in which the body of a SockJS request must have come.
+        body_timeout: Seconds in which the body of a request must have come that is not for a site.
 
     Raises:
         ddpcore.DDPError: One of them is not positive, or infinite.

@@ -27,7 +27,7 @@ from tornado.netutil import bind_sockets
 from ddpcore.errors import DDPError
 from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles, bind_unix
 
-__all__ = ["Address", "Binding", "Shares", "bind", "bindings_of", "parse_binding"]
+__all__ = ["BACKLOG", "Address", "Binding", "Shares", "bind", "bindings_of", "parse_binding"]
 
 # Connections that may wait to be accepted, if the system agrees (Linux: net.core.somaxconn). Of one
 # too many the kernel says nothing, and its client tries again after a second, then after three.

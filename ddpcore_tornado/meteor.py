@@ -6,17 +6,20 @@ import asyncio
 import os
 import re
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
+from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.routing import Rule
 from tornado.web import RequestHandler, stream_request_body, url
 
+from ddpcore.forwarded import is_secure
 from ddpcore.meteor import MeteorApp, Options, Request
 from ddpcore.meteor.autoupdate import autoupdate
 from ddpcore.meteor.responder import MAX_BODY
 from ddpcore.server import Server
+from ddpcore_tornado.limits import Limits
 
 __all__ = ["meteor_handlers"]
 
@@ -31,6 +34,7 @@ def meteor_handlers(
     prefix: str | None = None,
     options: Options | None = None,
     catch_all: bool = False,
+    limits: Limits | None = None,
 ) -> list[Rule]:
     """The rules that serve a Meteor app, for a `tornado.web.Application`.
 
@@ -46,6 +50,7 @@ def meteor_handlers(
         options: How it is served; not with a `MeteorApp`, which has its own.
         catch_all: Take also what is not below the prefix: the app's ``/favicon.ico`` and
             ``/robots.txt``; all else there is 404.
+        limits: Of them `body_timeout` matters; by default that of `Limits`.
 
     Raises:
         ddpcore.meteor.BundleError: The bundle cannot be served; the text says why.
@@ -62,15 +67,18 @@ def meteor_handlers(
     autoupdate(server).add(app)
     path = re.escape(app.options.path)
     below = rf"{path}(?:/.*)?" if path and not catch_all else ".*"
-    return [url(rf"(?s:{below})", _Meteor, {"app": app})]
+    given = {"app": app, "server": server, "limits": limits or Limits()}
+    return [url(rf"(?s:{below})", _Meteor, given)]
 
 
 @stream_request_body
 class _Meteor(RequestHandler):
     """Any request to the app."""
 
-    def initialize(self, app: MeteorApp) -> None:
+    def initialize(self, app: MeteorApp, server: Server, limits: Limits) -> None:
         self._app = app
+        self._proxies = server.options.forwarded_count
+        self._limits = limits
         self._body = bytearray()
 
     def set_default_headers(self) -> None:
@@ -85,8 +93,10 @@ class _Meteor(RequestHandler):
         """Nothing here goes by cookies."""
 
     def prepare(self) -> None:
-        """Read no more than anybody has a use for."""
-        self.request.connection.set_max_body_size(MAX_BODY)  # type: ignore[union-attr]
+        """Read no more than anybody has a use for, and wait for it no longer than for others."""
+        connection = cast(HTTP1Connection, self.request.connection)
+        connection.set_max_body_size(MAX_BODY)
+        connection.set_body_timeout(self._limits.body_timeout)
 
     def data_received(self, chunk: bytes) -> None:
         """Gather the body."""
@@ -94,12 +104,14 @@ class _Meteor(RequestHandler):
 
     async def _answer(self) -> None:
         request = self.request
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        secure = is_secure(request.protocol == "https", headers, self._proxies)
         told = Request(
             method=request.method or "",
             path=unquote(request.path),
             query=request.query,
-            headers={name.lower(): value for name, value in request.headers.get_all()},
-            scheme=request.protocol,
+            headers=headers,
+            scheme="https" if secure else "http",
             host=request.host,
             body=lambda: bytes(self._body),
         )

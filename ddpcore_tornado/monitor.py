@@ -1,25 +1,28 @@
 """An address of its own that says whether all is well: for load balancers and supervisors.
 
 It is no address for clients: it asks nobody who they are, so it belongs where only the machines
-that need it can reach it. It is there from the beginning to the very end of the process.
+that need it can reach it. It is there from the beginning to the very end of the process. If they
+are wanted, metrics are told there, and the status page is shown, which may ask for a token.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tornado.httpserver import HTTPServer
+from tornado.routing import Rule
 from tornado.web import Application, RequestHandler, url
 
 from ddpcore_tornado.health import State
 from ddpcore_tornado.listening import Address, bind
 from ddpcore_tornado.unix_socket import UnixFiles
 
-__all__ = ["Monitor", "Page", "health_pages"]
+__all__ = ["Monitor", "Page", "Pages", "as_rules", "health_pages"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +38,21 @@ class Page(NamedTuple):
 
     status: int
     content_type: str
-    body: str
+    body: str | bytes
 
 
-def health_pages(summary: Callable[[], Mapping[str, Any]]) -> dict[str, Callable[[], Page]]:
+Pages = Mapping[str, Callable[[], Page | Awaitable[Page]]]
+"""What to say at which path."""
+
+
+def as_rules(pages: Pages) -> list[Rule]:
+    """Pages as rules of Tornado."""
+    return [url(path, _Handler, {"page": page}) for path, page in pages.items()]
+
+
+def health_pages(
+    summary: Callable[[], Mapping[str, Any]],
+) -> dict[str, Callable[[], Page | Awaitable[Page]]]:
     """``/healthz``, which is fine as long as it answers, and ``/readyz``.
 
     Args:
@@ -66,6 +80,8 @@ class Monitor:
         pages: What to say at which path.
         address: Where; None: only at sockets that are there already.
         sockets: Further listening sockets.
+        rules: What else is there.
+        check: Given all sockets, raises a `ddpcore.DDPError` if they will not do.
 
     Attributes:
         sockets: Where it listens.
@@ -76,15 +92,26 @@ class Monitor:
 
     def __init__(
         self,
-        pages: Mapping[str, Callable[[], Page]],
+        pages: Pages,
         address: Address | None,
         sockets: Sequence[socket.socket] = (),
+        *,
+        rules: Sequence[Rule] = (),
+        check: Callable[[Sequence[socket.socket]], None] | None = None,
     ) -> None:
         own = [] if address is None else bind([address], option="--monitor")
         self._files = UnixFiles(own)
         self.sockets = [*own, *sockets]
+        if check is not None:
+            try:
+                check(self.sockets)
+            except BaseException:
+                self._files.remove()
+                for each in own:
+                    each.close()
+                raise
         application = Application(
-            [url(path, _Handler, {"page": page}) for path, page in pages.items()],
+            [*as_rules(pages), *rules],
             default_handler_class=_Nothing,
             log_function=_log_request,
         )
@@ -123,14 +150,15 @@ class _Nothing(RequestHandler):
 
 
 class _Handler(_Nothing):
-    def initialize(self, page: Callable[[], Page]) -> None:
+    def initialize(self, page: Callable[[], Page | Awaitable[Page]]) -> None:
         self._page = page
 
     def prepare(self) -> None:
         """Leave the answer to `get`."""
 
-    def get(self) -> None:
-        page = self._page()
+    async def get(self) -> None:
+        found = self._page()
+        page = await found if inspect.isawaitable(found) else found
         self.set_status(page.status)
         self.set_header("Content-Type", page.content_type)
         self.finish(page.body)

@@ -27,6 +27,10 @@ class Options:
         bind: The addresses to listen on; empty: the sockets that systemd has handed over, and if
             there are none, 127.0.0.1:8000.
         monitor: Where to say whether all is well; None: nowhere.
+        metrics: Whether to tell Prometheus there how it goes.
+        status: Whether to show there who is connected and what is watched.
+        log_events: Whether to log what clients do.
+        opentelemetry: Whether to make spans of what they ask for.
         bus: URL of the bus; None: what the application prefers.
         origins: Origins of web pages that may connect, beside those of the same host.
         forwarded_count: How many proxies stand before the server; None: what the server says.
@@ -45,6 +49,10 @@ class Options:
 
     bind: Sequence[Address] = ()
     monitor: Address | None = None
+    metrics: bool = False
+    status: bool = False
+    log_events: bool = False
+    opentelemetry: bool = False
     bus: str | None = None
     origins: Collection[str] = field(default=())
     forwarded_count: int | None = None
@@ -89,6 +97,10 @@ def read_options(given: argparse.Namespace) -> Options:
     return Options(
         bind=[parse_binding(text, mode) for text in given.bind or ()],
         monitor=None if monitor is None else parse_binding(monitor, option="--monitor"),
+        metrics=given.metrics,
+        status=given.status,
+        log_events=given.log_events,
+        opentelemetry=given.opentelemetry,
         bus=given.bus,
         origins=given.origin,
         forwarded_count=given.forwarded_count,

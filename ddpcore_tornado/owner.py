@@ -147,21 +147,18 @@ class _Request(HTTPMessageDelegate):
         self._owner = owner
         self._number = number
         self._request = request
-        self._body: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
         self._client = cast(HTTP1Connection, request.connection)
         self._client.set_body_timeout(owner.body_timeout)
 
     def data_received(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size <= self._owner.max_body:
-            self._body.append(chunk)
-        else:  # this is the last that we hear of it
+        self._body += chunk
+        if len(self._body) > self._owner.max_body:  # this is the last that we hear of it
             self._body.clear()
             _refuse(self._client, 413, "Content Too Large", b"The body is too long.\n")
 
     def finish(self) -> None:
-        self._request.body = b"".join(self._body)
+        self._request.body = bytes(self._body)
         self._owner.relay(self._number, self._request)
 
 

@@ -40,7 +40,12 @@ def handlers(
     options = sockjs or sockjs_http.Options()
     limits = limits or Limits()
     clients = Clients(limits.connections_per_address, lambda: server.options.forwarded_count)
-    websocket: dict[str, Any] = {"server": server, "origins": policy, "clients": clients}
+    websocket: dict[str, Any] = {
+        "server": server,
+        "origins": policy,
+        "clients": clients,
+        "body_timeout": limits.body_timeout,
+    }
     raw, framed = [], []
     if options.websocket:
         path = re.escape(prefix)

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tornado.routing import AnyMatches, Rule
@@ -23,18 +24,27 @@ from ddpcore.errors import DDPError
 from ddpcore.meteor.options import path_prefix, settings_of_environment
 from ddpcore.plugins import make_bus, shown_url
 from ddpcore.server import Server
+from ddpcore.status import StatusServer
+from ddpcore_tornado.backroom import Backroom, backrooms
+from ddpcore_tornado.bodiless import BodilessHandler
 from ddpcore_tornado.command_line import DEFAULT_BIND
 from ddpcore_tornado.doorway import doorways
 from ddpcore_tornado.files import within_files
 from ddpcore_tornado.health import Health, State, told
 from ddpcore_tornado.http import LimitedHTTPServer
+from ddpcore_tornado.instruments import attach
+from ddpcore_tornado.instruments import check as check_instruments
 from ddpcore_tornado.listening import Address, Shares, bind, bindings_of, parse_binding
 from ddpcore_tornado.meteor import meteor_handlers
-from ddpcore_tornado.monitor import Monitor, Page, health_pages
+from ddpcore_tornado.metrics import CONTENT_TYPE, AllMetrics
+from ddpcore_tornado.monitor import Monitor, Page, as_rules, health_pages
 from ddpcore_tornado.options import Options
 from ddpcore_tornado.owner import Owner
 from ddpcore_tornado.routes import handlers
 from ddpcore_tornado.site import Site, make_site
+from ddpcore_tornado.status import status_rules
+from ddpcore_tornado.status.access import require_token, token
+from ddpcore_tornado.status.relay import Relay
 from ddpcore_tornado.systemd import Handed, Supervisor, handed_over
 from ddpcore_tornado.tls import Certificate
 from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles
@@ -51,14 +61,16 @@ done after forty million new objects and not after seventy thousand. The steps b
 and at thirty thousand objects: a millisecond and five."""
 
 
-class _NotFound(RequestHandler):
+class _NotFound(BodilessHandler):
     """Without a site of its own, the server explains itself."""
 
-    def prepare(self) -> None:
+    def get(self) -> None:
         """Say where DDP is to be found."""
         self.set_status(404)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish("Nothing here. DDP clients connect to /websocket or, with SockJS, /sockjs.\n")
+
+    head = post = put = patch = delete = options = get
 
 
 async def serve(
@@ -80,16 +92,30 @@ async def serve(
             not start.
     """
     handed = handed or Handed()
-    health = Health(lambda: application.server.bus.connected)
-    monitor = None
-    if worker is None:  # else the parent answers for all
-        pages = health_pages(lambda: told(health.state))
-        monitor = _monitor(pages, options, handed)
+    server = application.server
+    health = Health(lambda: server.bus.connected)
+    check_instruments(options, monitored=worker is not None or _is_monitored(options, handed))
+    pages: dict[str, Any] = {}
+    if (render := attach(server, options)) is not None:
+        pages["/metrics"] = lambda: Page(200, CONTENT_TYPE, render())
+    status, rules = None, []
+    if options.status:
+        # A worker hears of whoever looks by its parent.
+        status = StatusServer(server, token=token(), forwarded_count=int(worker is not None))
+        rules = status_rules(status)
+    told_at: Monitor | Backroom
+    if worker is None:
+        pages |= health_pages(lambda: told(health.state))
+        told_at = _monitor(pages, options, handed, rules)
+    else:  # the parent answers for all, and asks here
+        told_at = Backroom(worker.directory, worker.number, [*as_rules(pages), *rules])
+        told_at.listen()
     try:
         await _serve(application, options, health, worker, handed)
     finally:
-        if monitor is not None:
-            await monitor.close()
+        await told_at.close()
+        if status is not None:
+            await status.stop()
 
 
 async def _serve(
@@ -266,8 +292,15 @@ def _addresses(options: Options, handed: Handed) -> Sequence[Address]:
     return [parse_binding(DEFAULT_BIND)]
 
 
-def _monitor(pages: Mapping[str, Callable[[], Page]], options: Options, handed: Handed) -> Monitor:
-    monitor = Monitor(pages, options.monitor, handed.monitor)
+def _is_monitored(options: Options, handed: Handed) -> bool:
+    return options.monitor is not None or bool(handed.monitor)
+
+
+def _monitor(
+    pages: Mapping[str, Any], options: Options, handed: Handed, rules: Sequence[Rule]
+) -> Monitor:
+    check = require_token if options.status else None
+    monitor = Monitor(pages, options.monitor, handed.monitor, rules=rules, check=check)
     for address in bindings_of(monitor.sockets):
         _say(f"Monitor on {_url(address)}")
     return monitor
@@ -294,12 +327,14 @@ def make_routes(server: Server, options: Options, site: Site | None) -> TornadoA
     if options.meteor is not None:
         if site is not None:
             raise DDPError(
-                "--meteor takes all paths, and the Django site would have none. Serve the bundle "
-                "with ddpcore_django.MeteorView in urls.py."
+                "--meteor takes all paths, and the site would have none. Serve them by two commands"
+                " or, in a Django project, the bundle with ddpcore_django.MeteorView in urls.py."
             )
         public = settings_of_environment().get("public", {})
         how = meteor.Options(root_url=options.root_url, public_settings=public)
-        rules += meteor_handlers(options.meteor, server, options=how, catch_all=True)
+        rules += meteor_handlers(
+            options.meteor, server, options=how, catch_all=True, limits=options.limits
+        )
     rules.append(Rule(AnyMatches(), site or _NotFound))
     return TornadoApplication(rules, log_function=_log_request)
 
@@ -355,14 +390,30 @@ async def _parent(options: Options, handed: Handed) -> int:
         supervisor.ready(f"Serving {what.name}, bus {what.bus}, {workers}.")
 
     supervisor = handed.supervisor
+    check_instruments(options, monitored=_is_monitored(options, handed))
     certificate = _certificate(options)
     shares = Shares(_addresses(options, handed), handed.clients)
     try:
-        monitor = _monitor(health_pages(lambda: workers.summary), options, handed)
+        workers = Workers(options.workers, shares, options.drain, certificate, supervisor)
+    except BaseException:
+        shares.close()
+        raise
+    try:
+        rooms = backrooms(Path(workers.directory), options.workers)
+        relay, metrics = Relay(rooms), AllMetrics(rooms)
+
+        async def tell_metrics() -> Page:
+            return Page(200, CONTENT_TYPE, await metrics.render())
+
+        pages: dict[str, Any] = health_pages(lambda: workers.summary)
+        if options.metrics:
+            pages["/metrics"] = tell_metrics
+        monitor = _monitor(pages, options, handed, relay.rules if options.status else [])
         try:
-            workers = Workers(options.workers, shares, options.drain, certificate, supervisor)
             return await workers.run(serving, lambda: _say_stopping(supervisor))
         finally:
             await monitor.close()
+            await relay.close()
     finally:
+        workers.forget()
         shares.close()

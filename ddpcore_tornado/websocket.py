@@ -18,12 +18,12 @@ from http import HTTPStatus
 from typing import Any
 
 from tornado.iostream import IOStream, StreamClosedError
-from tornado.web import RequestHandler
 
 from ddpcore.errors import DDPError, Stopping
 from ddpcore.origin import Origins, is_readable
 from ddpcore.server import Server
 from ddpcore.transport import Cookies, visible_headers
+from ddpcore_tornado.bodiless import BodilessHandler
 from ddpcore_tornado.clients import Clients
 from ddpcore_tornado.connection import Connection
 from ddpcore_tornado.crowd import RETRY_AFTER, Place, TooMany
@@ -46,13 +46,20 @@ net.ipv4.tcp_wmem) for a client that reads slowly. These are frames that can nei
 nor put together any more, and would all come before the client's documents of now."""
 
 
-class RawWebSocket(RequestHandler):
+class RawWebSocket(BodilessHandler):
     """DDP as it is, one message in each text frame. Binary frames with JSON pass as well."""
 
     framing: Framing = RAW
 
-    def initialize(self, server: Server, origins: Origins, clients: Clients) -> None:
+    def initialize(
+        self,
+        server: Server,
+        origins: Origins,
+        clients: Clients,
+        body_timeout: float = BodilessHandler.body_timeout,
+    ) -> None:
         """Take what `handlers()` was given."""
+        self.body_timeout = body_timeout
         self._server = server
         self._origins = origins
         self._clients = clients

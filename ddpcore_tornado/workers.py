@@ -170,6 +170,9 @@ class Workers:
         drain: Seconds over which each closes its clients when it stops.
         certificate: What they show to clients; SIGHUP reads it again. None: there is no TLS.
         supervisor: Who wants to know of that.
+
+    Attributes:
+        directory: Where each has sockets that only this user can reach.
     """
 
     def __init__(
@@ -186,7 +189,7 @@ class Workers:
         self._certificate = certificate
         self._supervisor = supervisor
         # Its mode is 0700: what comes by the sockets in it is believed.
-        self._directory = tempfile.mkdtemp(prefix="ddpcore-")
+        self.directory = tempfile.mkdtemp(prefix="ddpcore-")
         self._lives: set[_Life] = set()
         # The latest of each worker.
         self._latest: dict[int, _Life] = {}
@@ -252,7 +255,7 @@ class Workers:
         ours, theirs = socket.socketpair()
         try:
             sockets = [each.fileno() for each in self._shares.of(number)]
-            place = Place(number, self._count, theirs.fileno(), sockets, self._directory)
+            place = Place(number, self._count, theirs.fileno(), sockets, self.directory)
             # Ctrl-C reaches workers too, and would end those that load the application with a
             # traceback each. The mask is inherited; the worker lifts it when it knows better.
             # Likewise the end of a terminal, where it does not mean to end.
@@ -342,9 +345,13 @@ class Workers:
         elif number == signal.SIGINT:
             for life in self._lives:
                 life.process.kill()
-            shutil.rmtree(self._directory, ignore_errors=True)
+            shutil.rmtree(self.directory, ignore_errors=True)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
+
+    def forget(self) -> None:
+        """Leave nothing behind, whether they have run or not. Idempotent."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     async def _end(self) -> None:
         self._stopping = True
@@ -357,7 +364,7 @@ class Workers:
             logger.error("%s does not stop: it is killed", life)
             life.process.kill()
             life.process.wait()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def _how(code: int) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ddpcore.errors import MeteorError
+from ddpcore.exporters import SHOWN
 from ddpcore.hookspecs import hookimpl
 from ddpcore.server.context import ConnectionHandle, Context, MethodContext, PublicationContext
 from ddpcore.wire import ejson
@@ -114,7 +115,7 @@ class EventLog:
     def _log(
         event: str, connection: ConnectionHandle, problem: MeteorError | None = None, **more: Any
     ) -> None:
-        fields = {"connection": connection.id, "address": connection.client_address} | more
+        fields = {"connection": connection.id[:SHOWN], "address": connection.client_address} | more
         level = logging.INFO if problem is None else logging.WARNING
         if logger.isEnabledFor(level):
             shown = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None)

@@ -13,6 +13,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from ddpcore.errors import MeteorError
+from ddpcore.exporters import SHOWN
 from ddpcore.hookspecs import hookimpl
 from ddpcore.server.context import Context
 
@@ -27,7 +28,7 @@ class OpenTelemetry:
 
     Arguments of calls are not in spans, since nobody knows which of them are secrets. The
     attributes are those of OpenTelemetry's conventions for RPC, and ``enduser.id``,
-    ``session.id`` and ``client.address``.
+    ``session.id`` (its first eight characters) and ``client.address``.
     """
 
     ddpcore_name = "opentelemetry"
@@ -51,7 +52,7 @@ class OpenTelemetry:
             "rpc.system": "ddp",
             "rpc.service": kind,
             "rpc.method": context.name or "",
-            "session.id": context.connection.id,
+            "session.id": context.connection.id[:SHOWN],
         }
         if context.user_id is not None:
             attributes["enduser.id"] = context.user_id

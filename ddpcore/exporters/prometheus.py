@@ -10,7 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakSet
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -22,7 +28,7 @@ from ddpcore.live.observer import Observer
 from ddpcore.server.context import MethodContext, PublicationContext
 from ddpcore.server.server import Server
 
-__all__ = ["CONTENT_TYPE", "Prometheus"]
+__all__ = ["CONTENT_TYPE", "Prometheus", "of_process"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -63,7 +69,7 @@ class Prometheus:
 
         self._opened = counter("sessions_opened", "Sessions that have begun.")
         self._messages = counter("messages_received", "Messages of clients.", "kind")
-        self._received = counter("received_bytes", "Their size.")
+        self._received = counter("received_bytes", "Bytes of what clients send.")
         self._methods = histogram("method", "Time that calls of methods took.", "method")
         self._failed = counter("method_errors", "Calls that ended in an error.", "method", "error")
         self._ready = histogram(
@@ -155,6 +161,13 @@ class Prometheus:
         return code
 
 
+def of_process() -> Prometheus:
+    """The plugin, with what the process takes: processor, memory, files (on Linux)."""
+    metrics = Prometheus()
+    ProcessCollector(registry=metrics.registry)
+    return metrics
+
+
 class _Present(Collector):
     """What is there at the moment it is asked for: nothing is counted for it before."""
 
@@ -190,7 +203,7 @@ class _Present(Collector):
         )
         for name, attribute, text in (
             ("frames_sent", "frames", "Messages to clients."),
-            ("sent_bytes", "bytes", "Their size."),
+            ("sent_bytes", "bytes", "Bytes of what clients are sent."),
             ("clients_slowed", "slowed", "Times that a client became one that takes nothing."),
             ("clients_cut_off", "cut_off", "Clients that were given up for it."),
             ("changes_put_together", "put_together", "Changes that slow clients did not need."),

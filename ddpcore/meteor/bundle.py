@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -228,8 +229,7 @@ def _item(raw: Mapping[str, Any], manifest: Path) -> Item:
         raise BundleError(f"{manifest} has a file without path or hash. Build the app again.")
     if url is not None and not (isinstance(url, str) and url.startswith("/")):
         raise BundleError(f"{manifest}: the URL of {name!r} is {url!r}. Build the app again.")
-    file = _file(manifest, name)
-    size = file.stat().st_size
+    file, size = _file(manifest, name)
     if raw.get("size", size) != size:
         raise BundleError(
             f"{file} has {size} bytes, and {manifest} says {raw['size']}. Copy the bundle again, "
@@ -238,7 +238,7 @@ def _item(raw: Mapping[str, Any], manifest: Path) -> Item:
     map_name, map_url = raw.get("sourceMap"), raw.get("sourceMapUrl")
     source_map = None
     if isinstance(map_name, str) and isinstance(map_url, str):
-        source_map = SourceMap(_file(manifest, map_name), map_url)
+        source_map = SourceMap(_file(manifest, map_name)[0], map_url)
     return Item(
         path=name,
         file=file,
@@ -274,11 +274,16 @@ def _fragment(items: tuple[Item, ...], kind: str) -> str:
         raise BundleError(f"The {kind} of the page cannot be read: {problem}.") from problem
 
 
-def _file(manifest: Path, name: str) -> Path:
+def _file(manifest: Path, name: str) -> tuple[Path, int]:
+    # Where it lies, and its size. It is looked at once: a bundle may be being replaced.
     found = _within(manifest.parent, name, manifest)
-    if not found.is_file():
+    try:
+        seen = found.stat()
+    except OSError:
+        seen = None
+    if seen is None or not stat.S_ISREG(seen.st_mode):
         raise BundleError(f"{manifest} names {name!r}, which is no file. Copy the bundle again.")
-    return found
+    return found, seen.st_size
 
 
 def _within(directory: Path, name: str, source: Path) -> Path:

@@ -15,7 +15,7 @@ from hashlib import sha1
 from mimetypes import MimeTypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from ddpcore.meteor import dynamic
 from ddpcore.meteor.bundle import Item
@@ -124,7 +124,7 @@ def respond(app: MeteorApp, request: Request) -> Response:
 def _respond(app: MeteorApp, request: Request) -> Response:
     if not request.path.startswith("/"):
         return _text(400, "Not a proxy")
-    path, prefix = request.path, app.options.path
+    path, prefix = request.path, unquote(app.options.path)
     if prefix:
         if f"{path}/".startswith(f"{prefix}/"):
             path = path.removeprefix(prefix) or "/"

@@ -18,6 +18,7 @@ from weakref import WeakSet
 from ddpcore.bus import Bus, MemoryBus
 from ddpcore.clock import Clock, LoopClock
 from ddpcore.errors import DDPError, Stopping
+from ddpcore.hooks import PluginManager
 from ddpcore.live.crossbar import Crossbar
 from ddpcore.live.observer import Observer
 from ddpcore.meteor import autoupdate
@@ -175,7 +176,7 @@ class Server:
         self.sessions: dict[str, SessionRuntime] = {}
         self.traffic = Traffic()
         self.admission = Admission()
-        self.plugins = plugin_manager(plugins)
+        self.plugins = self.find_plugins(plugins)
         self.hears = self.plugins.hears
         self.flusher = Flusher(self.traffic, self.hears)
         self._make_executor = executor or self._threads
@@ -196,6 +197,10 @@ class Server:
         self._handlers: set[asyncio.Future[Any]] = set()
         self._callbacks: set[asyncio.Future[Any]] = set()
         self.plugins.call_all("ddpcore_register", server=self)
+
+    def find_plugins(self, given: Iterable[object]) -> PluginManager:
+        """The plugins it has: those that are installed, and those that it was given."""
+        return plugin_manager(given)
 
     # Registering
 

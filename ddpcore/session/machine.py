@@ -275,6 +275,11 @@ class Session:
         self._stuck_deadline: float | None = None
 
     @property
+    def queued(self) -> int:
+        """How many messages of the client wait for their turn."""
+        return len(self._queue)
+
+    @property
     def open(self) -> bool:
         """Whether the session goes on, its client present or expected back."""
         return self.state is State.CONNECTED or self.state is State.DETACHED

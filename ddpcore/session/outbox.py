@@ -205,6 +205,11 @@ class Outbox:
     # Out
 
     @property
+    def documents_waiting(self) -> int:
+        """How many documents, and frames, wait to be told to a client that takes nothing."""
+        return 0 if self._order is None else len(self._order)
+
+    @property
     def pending(self) -> bool:
         """Whether there is anything for `take` to give."""
         return not self.blocked and bool(self.fresh or self._rest or self._order)

@@ -96,12 +96,9 @@ class _Exchange(Exchange):
         self.calling = True
         self._asgi.thread.loop.call_soon_threadsafe(self._call, scope)
 
-    def take(self, chunk: bytes) -> Awaitable[None] | None:
+    async def take(self, chunk: bytes) -> None:
         self._body.append(chunk)
         self._news.set()
-        return self._until_taken()
-
-    async def _until_taken(self) -> None:
         while self._body and not self.response.over.is_set() and not self.response.ended:
             self._taken.clear()
             await self._taken.wait()

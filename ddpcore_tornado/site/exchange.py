@@ -22,6 +22,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from ddpcore_tornado.peer import peer
 from ddpcore_tornado.site.response import Response
 
 __all__ = ["Exchange", "Site", "path_of", "peer_of"]
@@ -30,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 GRACE = 1.0
 """Seconds that applications get to end when they are cut off at a stop."""
+
+SILENCE = 60.0
+"""Seconds in which a client that has more to send may send nothing. One that has lost its network
+says so by nothing else. It is nginx's `client_body_timeout`."""
 
 _WITH_HOST = re.compile(r"https?://[^/]*", re.IGNORECASE)
 
@@ -129,6 +134,7 @@ class Exchange(HTTPMessageDelegate, ABC):
         self._site = site
         self._connection = cast(HTTP1Connection, connection)
         self._size = 0
+        self._silence: asyncio.TimerHandle | None = None
         self.calling = False
         self.refused = False
 
@@ -139,7 +145,7 @@ class Exchange(HTTPMessageDelegate, ABC):
         """The head of the request is here."""
 
     @abstractmethod
-    def take(self, chunk: bytes) -> Awaitable[None] | None:
+    async def take(self, chunk: bytes) -> None:
         """A piece of its body is here; the next one comes when this is done."""
 
     @abstractmethod
@@ -174,6 +180,7 @@ class Exchange(HTTPMessageDelegate, ABC):
             self._too_large()
         else:
             self.begin()
+            self._await_more()
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Pass a piece of the body on, as long as anybody wants it."""
@@ -183,10 +190,16 @@ class Exchange(HTTPMessageDelegate, ABC):
         if self._size > self._site.max_upload:
             self._too_large()
             return None
-        return self.take(chunk)
+        return self._take(chunk)
+
+    async def _take(self, chunk: bytes) -> None:
+        self._await_no_more()  # what takes long now is us
+        await self.take(chunk)
+        self._await_more()
 
     def finish(self) -> None:
         """There is no more."""
+        self._await_no_more()
         self.response.received.set()
         if not self.refused and not self.response.gone:
             self.complete()
@@ -232,7 +245,24 @@ class Exchange(HTTPMessageDelegate, ABC):
             "server takes.\n",
         )
 
+    def _await_more(self) -> None:
+        if not self.response.over.is_set():
+            loop = asyncio.get_running_loop()
+            self._silence = loop.call_later(SILENCE, self._hang_up)
+
+    def _await_no_more(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _hang_up(self) -> None:
+        logger.info(
+            "%s sends nothing more of %s: cut off", self.request.remote_ip, self.request.path
+        )
+        self.response.cut()
+
     def _over(self) -> None:
+        self._await_no_more()
         self.over()
         self._settle()
 
@@ -264,4 +294,4 @@ def peer_of(request: HTTPServerRequest) -> tuple[str, int] | None:
     address = getattr(context, "address", None)
     if not isinstance(address, tuple) or len(address) < 2:
         return None
-    return str(request.remote_ip), address[1]
+    return peer(request) or "", address[1]

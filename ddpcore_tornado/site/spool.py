@@ -26,8 +26,7 @@ class Spool:
 
     def __init__(self, writer: Executor) -> None:
         self._writer = writer
-        self._pieces: list[bytes] = []
-        self._gathered = 0
+        self._gathered = bytearray()  # a list of pieces of two bytes would be thirty times as large
         self._file: IO[bytes] | None = None
         self._writing = self._closed = False
         self.size = 0
@@ -38,10 +37,9 @@ class Spool:
         Raises:
             OSError: The disk does not take it.
         """
-        self._pieces.append(data)
+        self._gathered += data
         self.size += len(data)
-        self._gathered += len(data)
-        if self._gathered < PORTION or self.size <= MEMORY:
+        if len(self._gathered) < PORTION or self.size <= MEMORY:
             return
         loop = asyncio.get_running_loop()
         self._writing = True
@@ -56,14 +54,13 @@ class Spool:
         if self._file is None:
             # Without a name where the system can do so: it goes when it is closed, come what may.
             self._file = tempfile.TemporaryFile(prefix="ddpcore-upload-")  # noqa: SIM115
-        self._file.writelines(self._pieces)
-        self._pieces.clear()
-        self._gathered = 0
+        self._file.write(self._gathered)
+        self._gathered.clear()
 
     def open(self) -> IO[bytes]:
         """All of it, to be read. It may write, so not on the event loop."""
         if self._file is None:
-            return BytesIO(b"".join(self._pieces))
+            return BytesIO(self._gathered)
         self._write()
         self._file.seek(0)
         return self._file
@@ -72,6 +69,6 @@ class Spool:
         """Forget it."""
         self._closed = True
         if not self._writing:
-            self._pieces.clear()
+            self._gathered.clear()
             if self._file is not None:
                 self._file.close()

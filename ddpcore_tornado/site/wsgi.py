@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sized
+from collections.abc import Callable, Coroutine, Iterable, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -74,10 +74,7 @@ class _Exchange(Exchange):
     def begin(self) -> None:
         """Wait for the rest."""
 
-    def take(self, chunk: bytes) -> Awaitable[None] | None:
-        return self._keep(chunk)
-
-    async def _keep(self, chunk: bytes) -> None:
+    async def take(self, chunk: bytes) -> None:
         try:
             await self._body.write(chunk)
         except OSError:

@@ -118,7 +118,7 @@ async def test_the_user_on_the_loop(site):
         # Not before it has been read: it would hold up everybody.
         error = await refused(client, "tasks.user_on_the_loop")
         assert error == (500, "Internal server error")
-    assert any("write `await this.auser()`" in line for line in site.server.errors)
+    await site.server.logs("write `await this.auser()`")
 
 
 async def test_the_user_is_read_once_and_anew_after_a_login(site):

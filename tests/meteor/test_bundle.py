@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from meteor_bundle import BOTH, LEGACY, MODERN, Made, build, fragment, item, script, style
@@ -115,6 +116,14 @@ def test_files_that_are_missing_or_cut_short(tmp_path):
 OUTSIDE = ["../server/app/app.js", "/etc/passwd", "a/../../server/app/app.js", "nul\0", "..", "."]
 
 
+def test_a_file_that_goes_while_it_is_looked_at(tmp_path, monkeypatch):
+    star = build(tmp_path, BOTH)
+    (tmp_path / "programs" / "web.browser" / "app" / "app.js").unlink()
+    monkeypatch.setattr(Path, "is_file", lambda _: True)  # a moment ago
+    with pytest.raises(BundleError, match="Copy the bundle again"):
+        load(star)
+
+
 @pytest.mark.parametrize("path", OUTSIDE)
 @pytest.mark.parametrize("member", ["path", "sourceMap"])
 def test_manifests_that_name_files_outside(tmp_path, path, member):
@@ -123,7 +132,7 @@ def test_manifests_that_name_files_outside(tmp_path, path, member):
     bad = item(MODERN[3]) | {member: path}
     bad.pop("size")
     edit(program, manifest=[bad])
-    with pytest.raises(BundleError, match=r"outside|no file|null byte"):
+    with pytest.raises(BundleError, match=r"outside|no file|null (byte|character)"):
         load(star)
 
 

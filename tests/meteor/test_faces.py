@@ -26,7 +26,7 @@ from ddpcore.meteor import BundleError, MeteorApp, Options
 from ddpcore.meteor.autoupdate import NAME
 from ddpcore.meteor.bundle import path_of
 from ddpcore.meteor.dynamic import PATH
-from ddpcore_tornado import handlers, meteor_handlers
+from ddpcore_tornado import Limits, handlers, meteor_handlers
 
 SITE = Path(__file__).parent / "site"
 ROOT = SITE.parents[2]
@@ -59,10 +59,13 @@ class Tornado:
 class Django:
     """`ddpcore serve --settings`, in a process of its own."""
 
+    site = "wsgi"
+
     def __init__(self, star):
         self._project = Project(
             SITE, "meteorsite.settings", str(star.parents[1] / "db.sqlite3"),
             TEST_BUNDLE=str(star), TEST_PUBLIC="by name", METEOR_SETTINGS='{"public":{"env":1}}',
+            TEST_SITE=self.site,
         )  # fmt: skip
 
     async def __aenter__(self):
@@ -73,6 +76,12 @@ class Django:
         code = await asyncio.to_thread(self.server.end)
         errors = [line for line in self.server.errors if "WARNING django.request" not in line]
         assert (code, errors) == (0, [])
+
+
+class DjangoASGI(Django):
+    """The same by ASGI."""
+
+    site = "asgi"
 
 
 class Command:
@@ -104,7 +113,7 @@ class Command:
         assert (self.process.returncode, errors) == (0, "")
 
 
-FACES = [Tornado, Django, Command]
+FACES = [Tornado, Django, DjangoASGI, Command]
 
 
 @pytest.fixture(params=FACES, ids=lambda face: face.__name__.lower())
@@ -282,12 +291,47 @@ async def test_root_url_and_settings_of_the_environment(star):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said", "url"),
+    [
+        ([], "https", "http"),
+        (["--forwarded-count", "1"], "https", "https"),
+        (["--forwarded-count", "1"], "http", "http"),
+    ],
+)
+async def test_behind_a_proxy_that_speaks_tls(star, arguments, said, url):
+    async with Command(star, *arguments) as address:
+        _, page = await ask(address, "/", Host="shop.example", X_Forwarded_Proto=said)
+        assert config_of(page)["ROOT_URL"] == f"{url}://shop.example/"
+
+
+async def test_a_prefix_may_have_any_letters(star):
+    async with Command(star, "--root-url", "https://example.com/caf%C3%A9") as address:
+        response, page = await ask(address, "/caf%C3%A9/")
+        assert response.status == 200
+        assert f'src="/caf%C3%A9{APP.url}"'.encode() in page
+        assert (await ask(address, f"/caf%C3%A9{APP.url}"))[0].status == 200
+        response, _ = await ask(address, "/caf%C3%A9/sockjs/info")
+        assert response.status == 200
+
+
+async def test_a_body_that_never_comes(star):
+    server = Server()
+    rules = meteor_handlers(star, server, limits=Limits(body_timeout=0.2))
+    async with listening(Application(rules, log_function=lambda _: None), server) as address:
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        writer.write(f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{{".encode())
+        assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
     ("arguments", "environ", "what"),
     [
         (["--root-url", "example.com"], {}, "A root URL is such as"),
         ([], {"METEOR_SETTINGS": "{"}, "METEOR_SETTINGS in the environment is no JSON"),
         ([], {"METEOR_SETTINGS": '{"public": 1}'}, "METEOR_SETTINGS is a JSON object"),
         (["--meteor", "nowhere/star.json"], {}, "Cannot read nowhere/star.json"),
+        (["--wsgi", "shop:echo"], {}, "Serve them by two commands"),
     ],
 )
 def test_what_is_wrong_is_told_at_the_start(star, arguments, environ, what):

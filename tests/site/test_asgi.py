@@ -429,3 +429,31 @@ async def test_the_end_waits_for_answers_and_cuts_streams():
         assert ended.is_set()
         answer = await client.ask("GET /")
         assert (answer.status, answer["connection"]) == (503, "close")
+
+
+async def test_a_client_that_sends_nothing_more_is_cut_off(monkeypatch):
+    monkeypatch.setattr("ddpcore_tornado.site.exchange.SILENCE", 0.2)
+    heard = []
+
+    async def application(scope, receive, send):
+        if (
+            scope["path"] == "/busy"
+        ):  # an application that does not listen is not the client's fault
+            await asyncio.sleep(0.5)
+        while True:
+            heard.append(message := await receive())
+            if not message.get("more_body"):
+                break
+        if message["type"] == "http.request":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"one"})
+
+    async with asgi(application) as address:
+        async with visit(address) as client:
+            await client.send("POST /", "Content-Length: 9", body=b"abc")
+            assert await client.is_closed()
+        while heard[-1]["type"] != "http.disconnect":
+            await asyncio.sleep(0.01)
+        async with visit(address) as client:
+            await client.send("POST /busy", "Content-Length: 200000", body=bytes(200_000))
+            assert (await client.answer()).body == b"one"

@@ -333,6 +333,17 @@ async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch):
         await stream.was_closed()
 
 
+async def test_a_client_that_sends_nothing_more_is_cut_off(monkeypatch):
+    monkeypatch.setattr("ddpcore_tornado.site.exchange.SILENCE", 0.2)
+    async with wsgi(plain(b"one")) as address, visit(address) as client:
+        for lines in (["Content-Length: 9"], ["Transfer-Encoding: chunked"]):
+            async with visit(address) as silent:
+                await silent.send("POST /", *lines, body=b"3\r\n")
+                assert await silent.is_closed()
+        assert (await client.ask("POST /", "Content-Length: 2", body=b"ab")).body == b"one"
+        assert (await client.ask("GET /")).body == b"one"
+
+
 async def test_a_slow_reader_of_a_usual_page_holds_no_thread():
     page = b"x" * 900_000
 

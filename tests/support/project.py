@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import re
@@ -32,8 +33,26 @@ class Process:
         )
         # Pipes must be drained, or a talkative child would stop.
         self.errors: deque[str] = deque(maxlen=200)
-        self._drain = threading.Thread(target=self.errors.extend, args=(self.process.stderr,))
+        self._news = threading.Condition()
+        self._drain = threading.Thread(target=self._keep_errors)
         self._drain.start()
+
+    def _keep_errors(self) -> None:
+        for line in self.process.stderr:
+            with self._news:
+                self.errors.append(line)
+                self._news.notify_all()
+
+    async def logs(self, text: str) -> None:
+        """Wait until a line of standard error has this text: it comes by a pipe of its own."""
+
+        def wait() -> bool:
+            with self._news:
+                return self._news.wait_for(
+                    lambda: any(text in line for line in self.errors), PATIENCE
+                )
+
+        assert await asyncio.to_thread(wait), "".join(self.errors)
 
     def line(self) -> str:
         line = self.process.stdout.readline()

@@ -301,12 +301,12 @@ async def test_headers_that_are_too_long():
         assert await flood(await it.dial(), itertools.repeat(b"X" * 1000 + b"\r\n")) == b""
 
 
-async def test_a_body_that_never_comes():
+@pytest.mark.parametrize("path", ["/sockjs/0/abc/xhr_send", "/websocket"])
+async def test_a_body_that_never_comes(path):
     async with attacked(limits={"body_timeout": 0.5}) as it:
         reader, writer = await it.dial()
-        writer.write(
-            b"POST /sockjs/0/abc/xhr_send HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n["
-        )
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n["
+        writer.write(head.encode())
         assert await reader.read() == b""
         writer.close()
 
@@ -318,6 +318,18 @@ async def test_a_body_that_is_too_long():
         )
         said = await flood(await it.dial(), [head, KB * 65])  # and no more of ninety megabytes
         assert said.startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/websocket", "/sockjs/0/abc/websocket"])
+async def test_a_body_where_there_is_none(method, path):
+    async with attacked() as it:
+        length, kind = 64 * MB, "Content-Type: application/x-www-form-urlencoded"
+        head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n{kind}\r\n\r\n"
+        _, writer = peer = await it.dial()
+        writer.write(head.encode() + b"a=")
+        said = await flood(peer, [MB * b"x"] * 63 + [(MB - 2) * b"x", b"GET / HTTP/1.0\r\n\r\n"])
+        assert said.startswith(b"HTTP/1.1 400 " if method == "GET" else b"HTTP/1.1 405 ")
 
 
 async def test_a_body_may_be_as_long_as_a_message_of_its_user():

@@ -25,6 +25,7 @@ from ddpcore import DDPError
 from ddpcore.forwarded import client_address, is_secure
 from ddpcore_tornado import Limits, doorway, handlers
 from ddpcore_tornado.crowd import Crowd, TooMany
+from ddpcore_tornado.http import LimitedHTTPServer
 
 
 @asynccontextmanager
@@ -187,6 +188,7 @@ def test_limits_are_positive(name, wrong):
         (1, "[2001:db8::1]", "2001:db8::1"),
         (1, "[2001:db8::1]:443", "2001:db8::1"),
         (1, "[192.0.2.1", None),
+        (1, "::ffff:192.0.2.1", "192.0.2.1"),
         (-1, "192.0.2.1", None),
     ],
 )
@@ -313,6 +315,14 @@ async def test_over_tls_who_is_too_many_is_hung_up_on(tls, expect_log):
             await asyncio.sleep(0)
 
 
+async def test_where_there_are_no_unix_sockets(monkeypatch):
+    monkeypatch.delattr(socket, "AF_UNIX")  # Windows
+    async with crowded() as (_, address):
+        answer = await ask(address, "GET", "/sockjs")
+        assert await answer.body() == b"Welcome to SockJS!\n"
+        answer.hang_up()
+
+
 async def test_a_connection_that_lies_idle_between_two_requests_is_closed():
     async with crowded(header_timeout=0.3) as (_, address):
         answer = await ask(address, "GET", "/sockjs")
@@ -394,3 +404,22 @@ async def test_sessions_that_wait_are_so_many():
             ]:
                 await asyncio.sleep(0)
         assert list(server.sessions) == ids[2:]
+
+
+async def test_a_socket_for_both_protocols_tells_the_address_of_each():
+    server = make_server()
+    server.method("who")(lambda ctx: ctx.connection.client_address)
+    app = Application(handlers(server), log_function=lambda _: None)
+    http = LimitedHTTPServer(app)
+    both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)  # systemd's
+    both.setblocking(False)
+    port = both.getsockname()[1]
+    http.add_sockets([both])
+    try:
+        for host in ("127.0.0.1", "[::1]"):
+            async with connect(f"{host}:{port}") as client:
+                assert await client.call("who") == host.strip("[]")
+    finally:
+        http.stop()
+        await http.close_all_connections()
+        await server.stop()

@@ -73,6 +73,9 @@ drive(async (url, report, folder, transport) => {
       void windows.set(window, windows.get(outer).frameLocator(selector)),
     see: (window, selector, hasText) =>
       windows.get(window).locator(selector).filter({ hasText }).first().waitFor(),
+    // The same of what has no area of its own, such as a line of a chart.
+    has: (window, selector) =>
+      windows.get(window).locator(selector).first().waitFor({ state: "attached" }),
     unsee: (window, selector, hasText) =>
       windows.get(window).locator(selector).filter({ hasText }).waitFor({ state: "detached" }),
     click: (window, selector) => windows.get(window).locator(selector).click(),

@@ -22,3 +22,4 @@ DATABASES = {
 METEOR_SETTINGS = {"public": {"where": "settings", "deep": {"a": 1}}, "private": "secret"}
 METEOR_PUBLIC_ENVS = ["TEST_PUBLIC"]
 BUNDLE = os.environ["TEST_BUNDLE"]
+DDPCORE = {"SITE": os.environ.get("TEST_SITE", "wsgi")}
