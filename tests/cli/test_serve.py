@@ -510,6 +510,6 @@ def test_a_plugin_that_cannot_start_ends_the_command(shell):
     shell.write("shop/companion.py", PLUGIN.format(failure='raise OSError("no such printer")'))
     code, _, errors = shell.serve("shop.companion:server").end()
     assert code == 2
-    assert "The plugin Plugin cannot start" in errors
+    assert "The plugin 'Plugin' cannot start" in errors
     assert "no such printer" in errors
     assert "Traceback" not in errors
