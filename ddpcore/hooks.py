@@ -291,6 +291,19 @@ class PluginManager(pluggy.PluginManager):
                 raise
             yield value
 
+    def attempts(self, hook: str, **what: Any) -> Iterator[tuple[str, Any]]:
+        """Each plugin's name and its answer, or the exception that it raised in place of one."""
+        for each in self.implementations(hook):
+            try:
+                value = self._call(each, what)
+                if inspect.isawaitable(value):
+                    _forget(value)
+                    raise TypeError("the answer is not awaited here: write it with def")
+            except Exception as problem:
+                yield each.plugin, problem
+            else:
+                yield each.plugin, value
+
 
 @contextmanager
 def named(implementation: Implementation) -> Iterator[None]:

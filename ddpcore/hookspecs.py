@@ -16,7 +16,7 @@ There are four kinds of hooks:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ddpcore.application import Application
     from ddpcore.bus import Bus, BusEvent
+    from ddpcore.checks import Check
     from ddpcore.errors import MeteorError
     from ddpcore.live.observer import Observer
     from ddpcore.server.context import ConnectionHandle, MethodContext, PublicationContext
@@ -260,4 +261,15 @@ def ddpcore_application(options: argparse.Namespace) -> Application | None:
     """Make what `ddpcore serve` shall serve, or return None if the options do not concern you.
 
     The first result wins.
+    """
+
+
+@hookspec
+def ddpcore_checks(server: Server | None, options: Any) -> Iterable[Check] | None:
+    """Give what `ddpcore check` shall look at, or return None.
+
+    All are asked, once, before any check is run, on no event loop. A failure is an error in the
+    report, as is one of a check, and hurts no other. `server` is None if it could not be loaded.
+    `options` is the `ddpcore_tornado.options.Options` of the command, whose `bus` is the URL that
+    `serve` would use.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
     import argparse
 
     from ddpcore.application import Application
+    from ddpcore.checks import Check
+    from ddpcore.server.server import Server
 
-__all__ = ["DISABLE", "Listed", "disable", "disabled", "listed", "make_bus", "plugin_manager"]
+__all__ = [
+    "DISABLE",
+    "Listed",
+    "disable",
+    "disabled",
+    "listed",
+    "make_bus",
+    "plugin_manager",
+    "shown_url",
+]
 
 GROUP = "ddpcore"
 
@@ -41,6 +53,13 @@ class BuiltIn:
         from ddpcore.cli import add_plugins_command
 
         add_plugins_command(commands)
+
+    @hookimpl
+    def ddpcore_checks(self, server: Server | None, options: Any) -> list[Check]:
+        """Plugins, versions, the bus and the workers."""
+        from ddpcore.core_checks import core_checks
+
+        return core_checks(server, options)
 
     @hookimpl(trylast=True)
     def ddpcore_application(self, options: argparse.Namespace) -> Application | None:
@@ -200,3 +219,12 @@ def make_bus(manager: PluginManager, url: str) -> Bus:
     if not isinstance(bus, Bus):
         raise DDPError(f"What a plugin made for {url.partition('//')[0]!r} is no ddpcore.Bus.")
     return bus
+
+
+def shown_url(url: str) -> str:
+    """The URL of a bus without its password.
+
+    A bus is named by a URL or, for PostgreSQL, by a DSN; a password may stand in several places.
+    """
+    url = re.sub(r"(password=)('(?:[^'\\]|\\.)*'|[^\s&]*)", r"\1***", url)
+    return re.sub(r"(://[^/@]*?:)[^/]*(?=@)", r"\1***", url)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
 from ddpcore.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from ddpcore.checks import Check
 
 __all__: list[str] = []
 
@@ -42,6 +46,20 @@ def ddpcore_application(options: argparse.Namespace) -> Application | None:
     from ddpcore_django.application import from_settings
 
     return from_settings(settings)
+
+
+@hookimpl
+def ddpcore_checks(options: Any) -> list[Check] | None:
+    """The project of ``--settings``: its settings, database, triggers and accounts."""
+    if getattr(options.given, "settings", None) is None or find_spec("django") is None:
+        return None
+    from django.apps import apps
+
+    if not apps.ready:  # why not is told already
+        return None
+    from ddpcore_django.checking import project_checks
+
+    return project_checks(options)
 
 
 @hookimpl

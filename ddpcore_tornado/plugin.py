@@ -1,9 +1,10 @@
-"""The hooks of this package: `ddpcore serve`, and the client for the shell."""
+"""The hooks of this package: `ddpcore serve` and `check`, and the client for the shell."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ddpcore.application import Application, application_for
 from ddpcore.errors import DDPError
@@ -12,22 +13,42 @@ from ddpcore.plugins import plugin_manager
 from ddpcore_tornado.command_line import add_options
 from ddpcore_tornado.shell.command_line import add_commands
 
-__all__ = ["add_options", "run_serve", "serve_application"]
+if TYPE_CHECKING:
+    from ddpcore.checks import Check
+    from ddpcore.server import Server
+    from ddpcore_tornado.options import Options
+
+__all__ = ["add_options", "run_check", "run_serve", "serve_application"]
 
 
 def run_serve(options: argparse.Namespace) -> int:
     """Find out what to serve, and serve it."""
+    return serve_application(lambda: _load(options, "serve"), options)
 
-    def load() -> Application:
-        application = application_for(plugin_manager(), options)
-        if application is None:
-            raise DDPError(
-                "What shall be served? Name a server, as in `ddpcore serve package.module:server`,"
-                " or a Django project, as in `ddpcore serve --settings mysite.settings`."
-            )
-        return application
 
-    return serve_application(load, options)
+def run_check(options: argparse.Namespace) -> int:
+    """Find out what would be served, and whether it could be.
+
+    Raises:
+        ddpcore.DDPError: Tornado is missing.
+    """
+    try:
+        from ddpcore_tornado.check_command import run_check
+    except ImportError as problem:
+        raise DDPError(
+            f"Serving needs Tornado ({problem}): pip install 'ddpcore[tornado]'."
+        ) from problem
+    return run_check(lambda: _load(options, "check"), options)
+
+
+def _load(options: argparse.Namespace, command: str) -> Application:
+    application = application_for(plugin_manager(), options)
+    if application is None:
+        raise DDPError(
+            f"What shall be served? Name a server, as in `ddpcore {command} package.module:server`,"
+            f" or a Django project, as in `ddpcore {command} --settings mysite.settings`."
+        )
+    return application
 
 
 def serve_application(load: Callable[[], Application], options: argparse.Namespace) -> int:
@@ -52,14 +73,32 @@ def serve_application(load: Callable[[], Application], options: argparse.Namespa
 
 @hookimpl
 def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `ddpcore serve`, and `ddpcore call`, `sub` and `load`."""
+    """Add `ddpcore serve` and `check`, and `ddpcore call`, `sub` and `load`."""
     parser = commands.add_parser(
         "serve",
         help="serve DDP, and the Django site on the same port",
         description="Serve until Ctrl-C.",
     )
+    _add_serving(parser, "serve")
+    parser.set_defaults(run=run_serve)
+    parser = commands.add_parser(
+        "check",
+        help="say whether `serve` with the same options would do well",
+        description="Takes the options of `ddpcore serve`, tries all that it depends on, and says "
+        "what to do. The exit code is 0 if it would serve, and 2 if not.",
+    )
+    _add_serving(parser, "check")
     parser.add_argument(
-        "app", nargs="?", metavar="package.module:server", help="a ddpcore.Server to serve"
+        "--strict", action="store_true", help="end with code 1 if there are warnings"
+    )
+    parser.add_argument("--json", action="store_true", help="report as one JSON document")
+    parser.set_defaults(run=run_check)
+    add_commands(commands)
+
+
+def _add_serving(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "app", nargs="?", metavar="package.module:server", help=f"a ddpcore.Server to {what}"
     )
     for kind in ("wsgi", "asgi"):
         parser.add_argument(
@@ -70,5 +109,11 @@ def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
         )
     add_options(parser)
     plugin_manager().call_all("ddpcore_serve_options", parser=parser)
-    parser.set_defaults(run=run_serve)
-    add_commands(commands)
+
+
+@hookimpl
+def ddpcore_checks(server: Server | None, options: Options) -> list[Check]:
+    """Addresses, TLS, origins, proxies and limits."""
+    from ddpcore_tornado.checking import serving_checks
+
+    return serving_checks(server, options)

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from ddpcore import meteor
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
 from ddpcore.meteor.options import path_prefix, settings_of_environment
-from ddpcore.plugins import make_bus
+from ddpcore.plugins import make_bus, shown_url
 from ddpcore.server import Server
 from ddpcore.status import StatusServer
 from ddpcore_tornado.backroom import Backroom, backrooms
@@ -51,7 +50,7 @@ from ddpcore_tornado.tls import Certificate
 from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles
 from ddpcore_tornado.worker import Worker
 
-__all__ = ["run", "serve"]
+__all__ = ["bus_url", "make_routes", "run", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -130,10 +129,10 @@ async def _serve(
     server = application.server
     if options.forwarded_count is not None:
         server.options = replace(server.options, forwarded_count=options.forwarded_count)
-    url = _bus_url(application, options)
+    url = bus_url(application, options)
     certificate = _certificate(options)
     site = make_site(application, options, multiprocess=worker is not None)
-    routes = _routes(server, options, site)
+    routes = make_routes(server, options, site)
     owner = None
     if worker is not None:
         owner = Owner(
@@ -154,9 +153,9 @@ async def _serve(
     server.bus = make_bus(server.plugins, url)
     if worker is not None and not server.bus.crosses_processes:
         raise DDPError(
-            f"--workers {worker.count} needs a bus that crosses processes, and {_shown(url)} stays "
-            "within one: changes made in one worker would not reach the clients of another. Use "
-            "PostgreSQL (--bus postgres://user@host/database), or serve without --workers."
+            f"--workers {worker.count} needs a bus that crosses processes, and {shown_url(url)} "
+            "stays within one: changes made in one worker would not reach the clients of another. "
+            "Use PostgreSQL (--bus postgres://user@host/database), or serve without --workers."
         )
     await server.start()
     files = UnixFiles(())
@@ -174,12 +173,12 @@ async def _serve(
         health.phase = State.SERVING
         if worker is None:
             stop = _signals(certificate, handed.supervisor)
-            _say_serving(application.name, bindings_of(sockets), _shown(url), options)
-            handed.supervisor.ready(f"Serving {application.name}, bus {_shown(url)}.")
+            _say_serving(application.name, bindings_of(sockets), shown_url(url), options)
+            handed.supervisor.ready(f"Serving {application.name}, bus {shown_url(url)}.")
             await stop.wait()
             _say_stopping(handed.supervisor)
         else:
-            await worker.ready(application.name, _shown(url), health, certificate).wait()
+            await worker.ready(application.name, shown_url(url), health, certificate).wait()
     finally:
         health.phase = State.DRAINING
         http.stop()
@@ -263,7 +262,12 @@ def _signals(certificate: Certificate | None, supervisor: Supervisor) -> asyncio
     return stop
 
 
-def _bus_url(application: Application, options: Options) -> str:
+def bus_url(application: Application, options: Options) -> str:
+    """The URL of the bus, that of the Django settings' PostgreSQL included.
+
+    Raises:
+        ddpcore.DDPError: The settings have no PostgreSQL.
+    """
     url = options.bus or application.bus
     if url not in ("postgres:", "postgresql:"):
         return url
@@ -273,12 +277,6 @@ def _bus_url(application: Application, options: Options) -> str:
             "none as its default database. Name one: --bus postgres://user@host/database."
         )
     return application.postgres
-
-
-def _shown(url: str) -> str:
-    # A bus is named by a URL or, for PostgreSQL, by a DSN; a password may stand in several places.
-    url = re.sub(r"(password=)('(?:[^'\\]|\\.)*'|[^\s&]*)", r"\1***", url)
-    return re.sub(r"(://[^/@]*?:)[^/]*(?=@)", r"\1***", url)
 
 
 def _certificate(options: Options) -> Certificate | None:
@@ -309,7 +307,12 @@ def _monitor(
     return monitor
 
 
-def _routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
+def make_routes(server: Server, options: Options, site: Site | None) -> TornadoApplication:
+    """What answers where: DDP, what plugins add, and the site.
+
+    Raises:
+        ddpcore.DDPError: Something cannot be served as it was asked for.
+    """
     prefix = path_prefix(options.root_url)
     rules: list[Any] = list(
         handlers(

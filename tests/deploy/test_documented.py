@@ -1,4 +1,4 @@
-"""docs/serving.md shows the very files that are tested."""
+"""docs/serving.md and docs/deployment.md show the very files that are tested."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import re
 import pytest
 from project import ROOT
 
-# The dashboard is for machines to read; tests/status looks at it.
-FILES = sorted(
-    file for file in (ROOT / "examples" / "deploy").iterdir() if file.name != "grafana.json"
-)
-BLOCKS = re.findall(
-    r"^```\w+\n(.*?)^```$", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE | re.DOTALL
-)
+# A dashboard is for Grafana to read, and not for people.
+FILES = sorted(each for each in (ROOT / "examples" / "deploy").iterdir() if each.suffix != ".json")
+BLOCKS = [
+    block
+    for page in ("serving.md", "deployment.md")
+    for block in re.findall(
+        r"^```\w+\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL
+    )
+]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda it: it.name)

@@ -15,6 +15,7 @@ from rooms import Rooms
 import ddpcore
 from ddpcore import Gap, MeteorError, WriteFence, hookspecs
 from ddpcore.application import application_for
+from ddpcore.checks import Level
 from ddpcore.plugins import make_bus, plugin_manager
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
@@ -103,6 +104,7 @@ async def test_the_examples_are_called(plugins, monkeypatch, capsys, expect_log)
     err = capsys.readouterr().err
     called = set(re.findall(r"^\w+: (ddpcore_\w+)\(", err, re.MULTILINE))
     elsewhere = {"ddpcore_bus", "ddpcore_commands", "ddpcore_serve_options", "ddpcore_routes"}
+    elsewhere.add("ddpcore_checks")
     # Those that start and stop are awaited, hence called by somebody else.
     assert set(HOOKS) - called == elsewhere | {
         "ddpcore_application", "ddpcore_server_started", "ddpcore_server_stopping",
@@ -129,6 +131,9 @@ def test_the_examples_of_the_command_line_work(plugins, capsys):
         manager.answers("ddpcore_routes", server=application.server, options=SimpleNamespace())
     )
     assert [rule[0] for answer in rules if answer for rule in answer] == ["/sessions"]
+    (shown,) = [each for each in plugins if hasattr(each, "ddpcore_checks")]
+    (check,) = shown.ddpcore_checks()
+    assert (check.name, check.run().level) == ("disk", Level.OK)
 
 
 def test_what_the_page_says_of_failures(plugins):
