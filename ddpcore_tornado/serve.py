@@ -103,17 +103,18 @@ async def serve(
         # A worker hears of whoever looks by its parent.
         status = StatusServer(server, token=token(), forwarded_count=int(worker is not None))
         rules = status_rules(status)
-    told_at: Monitor | Backroom
+    told_at: Monitor | Backroom | None = None
     if worker is None:
         pages |= health_pages(lambda: told(health.state))
         told_at = _monitor(pages, options, handed, rules)
-    else:  # the parent answers for all, and asks here
+    elif pages or rules:  # the parent answers for all, and asks here
         told_at = Backroom(worker.directory, worker.number, [*as_rules(pages), *rules])
         told_at.listen()
     try:
         await _serve(application, options, health, worker, handed)
     finally:
-        await told_at.close()
+        if told_at is not None:
+            await told_at.close()
         if status is not None:
             await status.stop()
 

@@ -119,6 +119,7 @@ def test_it_announces_the_command_and_the_plugins(built: zipfile.ZipFile) -> Non
             "tornado": "ddpcore_tornado.plugin",
             "pg": "ddpcore_pg.plugin",
             "django": "ddpcore_django.plugin",
+            "accounts": "ddpcore_django.accounts.plugin",
         },
         "pytest11": {"ddpcore": "ddpcore.testing.pytest_plugin"},
     }

@@ -40,7 +40,7 @@ MOST_ERRORS = 20
 """The latest ones that are remembered."""
 
 PORTION = 500
-"""Sessions that are looked at in one go: half a millisecond."""
+"""Sessions that are looked at in one go: one to three milliseconds."""
 
 WHILE = 5.0
 """Seconds: the longest fence that is told is that of these and of the five before."""

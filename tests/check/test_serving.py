@@ -178,12 +178,12 @@ def test_checks_of_a_server_s_own_plugins(check):
         "class Disk:\n"
         "    @hookimpl\n"
         "    def ddpcore_checks(self, server, options):\n"
-        "        text = f'{len(server.plugins.names())} {options.bus} {options.workers}'\n"
+        "        text = f'{server is not None} {options.bus} {options.workers}'\n"
         "        return [Check('disk', lambda: Finding.warning(text, 'Sweep.'))]\n"
         "server = Server(plugins=[Disk()])\n"
     )
     report = check()
-    assert report.lines[-1] == ("disk", "warn", "7 memory: 1 Sweep.")
+    assert report.lines[-1] == ("disk", "warn", "True memory: 1 Sweep.")
 
 
 # --- addresses ----------------------------------------------------------------------------------

@@ -103,18 +103,19 @@ def test_interrupted_before_it_serves(shell):
             assert process.end(signal.SIGINT) == (130, "", "")
 
 
-def test_passwords_are_not_shown():
-    from ddpcore_tornado.serve import _shown
+def test_passwords_are_notshown_url():
+    from ddpcore.plugins import shown_url
 
-    assert _shown("memory:") == "memory:"
-    assert _shown("postgres://me@host/base") == "postgres://me@host/base"
-    assert _shown("postgres://me:se%3Acret@host:5432/base") == "postgres://me:***@host:5432/base"
-    assert _shown("postgres://me:a@b:c@host/base") == "postgres://me:***@host/base"
+    assert shown_url("memory:") == "memory:"
+    assert shown_url("postgres://me@host/base") == "postgres://me@host/base"
+    assert shown_url("postgres://me:se%3Acret@host:5432/base") == "postgres://me:***@host:5432/base"
+    assert shown_url("postgres://me:a@b:c@host/base") == "postgres://me:***@host/base"
     assert (
-        _shown("postgres:///base?password=secret&host=h") == "postgres:///base?password=***&host=h"
+        shown_url("postgres:///base?password=secret&host=h")
+        == "postgres:///base?password=***&host=h"
     )
-    assert _shown("user=me password=secret dbname=base") == "user=me password=*** dbname=base"
-    assert _shown(r"password='s\' cret' dbname=base") == "password=*** dbname=base"
+    assert shown_url("user=me password=secret dbname=base") == "user=me password=*** dbname=base"
+    assert shown_url(r"password='s\' cret' dbname=base") == "password=*** dbname=base"
 
 
 async def test_origins_that_are_named(shell):
@@ -509,6 +510,6 @@ def test_a_plugin_that_cannot_start_ends_the_command(shell):
     shell.write("shop/companion.py", PLUGIN.format(failure='raise OSError("no such printer")'))
     code, _, errors = shell.serve("shop.companion:server").end()
     assert code == 2
-    assert "The plugin Plugin cannot start" in errors
+    assert "The plugin 'Plugin' cannot start" in errors
     assert "no such printer" in errors
     assert "Traceback" not in errors
