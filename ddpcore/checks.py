@@ -46,6 +46,7 @@ ORDER = (
     "routes",
     "settings",
     "address",
+    "monitor",
     "tls",
     "origins",
     "proxies",

@@ -7,24 +7,24 @@ import re
 import resource
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ddpcore.checks import Check, Finding, Output
+from ddpcore.checks import Check, Finding
 from ddpcore.errors import DDPError
 from ddpcore.meteor.options import path_prefix
 from ddpcore.origin import Origins
+from ddpcore.server import Server
+from ddpcore.status import StatusServer
 from ddpcore_tornado.command_line import DEFAULT_BIND
 from ddpcore_tornado.files import OTHERS
+from ddpcore_tornado.instruments import check as check_instruments
 from ddpcore_tornado.listening import Address, Binding, bind, parse_binding
 from ddpcore_tornado.options import Options
+from ddpcore_tornado.status.access import require_token, token
 from ddpcore_tornado.tls_check import check_tls
 from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles
-
-if TYPE_CHECKING:
-    from ddpcore.server import Server
 
 __all__ = ["serving_checks"]
 
@@ -43,12 +43,13 @@ def serving_checks(server: Server | None, options: Options) -> list[Check]:
     said = options.forwarded_count
     proxies = said if said is not None else server.options.forwarded_count if server else 0
 
-    def look_at(address: Address, option: str) -> Callable[[], Output]:
-        return lambda: _address(address, option, options)
-
-    checks = [Check("address", look_at(each, "--bind")) for each in addresses]
+    wanted = [(each, "--bind") for each in addresses]
     if options.monitor is not None:
-        checks.append(Check("address", look_at(options.monitor, "--monitor")))
+        wanted.append((options.monitor, "--monitor"))
+    checks = [
+        Check("address", lambda: _addresses(wanted, options)),
+        Check("monitor", lambda: _monitor(options)),
+    ]
     if options.certfile is not None or options.keyfile is not None:
         checks.append(Check("tls", lambda: check_tls(options)))
     checks.append(Check("origins", lambda: _origins(options)))
@@ -60,7 +61,21 @@ def serving_checks(server: Server | None, options: Options) -> list[Check]:
 # --- addresses ----------------------------------------------------------------------------------
 
 
-def _address(address: Address, option: str, options: Options) -> Finding:
+def _addresses(wanted: list[tuple[Address, str]], options: Options) -> Iterator[Finding]:
+    opened: list[socket.socket] = []  # all at once, as in earnest: two of them may be the same
+    try:
+        for address, option in wanted:
+            yield _address(address, option, options, opened)
+    finally:
+        files = UnixFiles(opened)
+        for each in opened:
+            each.close()
+        files.remove()
+
+
+def _address(
+    address: Address, option: str, options: Options, opened: list[socket.socket]
+) -> Finding:
     what = f"{option} {address}"
     try:
         # The very way in which it is done in earnest.
@@ -78,13 +93,28 @@ def _address(address: Address, option: str, options: Options) -> Finding:
                 "Give it a directory of its own, such as /run/ddpcore (systemd: RuntimeDirectory).",
             )
         if "in use" in reason.lower():
+            if isinstance(address, Binding) and any(
+                each.family != socket.AF_UNIX and each.getsockname()[1] == address.port
+                for each in opened
+            ):
+                return Finding.error(
+                    f"{what} is asked for twice.", f"Choose another address with {option}."
+                )
             return _taken(address, what, option, options)
         return Finding.error(reason)
-    files = UnixFiles(sockets)
-    for each in sockets:
-        each.close()
-    files.remove()
+    opened += sockets
+    if option == "--monitor" and options.status:
+        require_token(sockets)
     return Finding.ok(f"{what} is free")
+
+
+def _monitor(options: Options) -> Finding | None:
+    """Whether what is told there can be had."""
+    check_instruments(options, monitored=options.monitor is not None)
+    if options.status:
+        StatusServer(Server(), token=token())  # says what is no token
+    told = [f"--{each}" for each in ("metrics", "status") if getattr(options, each)]
+    return Finding.ok(f"{' and '.join(told)} at {options.monitor}") if told else None
 
 
 def _taken(address: Address, what: str, option: str, options: Options) -> Finding:

@@ -229,6 +229,28 @@ def test_a_port_that_a_ddpcore_has(check, commands, tmp_path, what):
     check(option, address).says("address", "ok", f"{option} {address} is free")
 
 
+def test_the_same_address_twice(check):
+    port = free_port()
+    report = check("--bind", f"127.0.0.1:{port}", "--monitor", f"127.0.0.1:{port}")
+    assert report.code == 2
+    report.says("address", "ok", f"--bind 127.0.0.1:{port} is free")
+    report.says("address", "FAIL", f"--monitor 127.0.0.1:{port}", "twice")
+
+
+def test_what_is_told_at_the_monitor(check):
+    monitor = ("--monitor", "127.0.0.1:0")
+    check("--metrics", "--status", *monitor).says("monitor", "ok", "--metrics and --status at 127")
+    check(*monitor).silent("monitor")
+    for option in ("--metrics", "--status"):
+        report = check(option)
+        assert report.code == 2
+        report.says("monitor", "FAIL", f"{option} needs an address", "give --monitor")
+    report = check("--status", "--monitor", "0.0.0.0:0")
+    report.says("address", "FAIL", "Put a token into DDPCORE_STATUS_TOKEN")
+    report = check("--status", *monitor, env={"DDPCORE_STATUS_TOKEN": "short"})
+    report.says("monitor", "FAIL", "has 5 characters", "openssl rand -hex 16")
+
+
 def test_a_port_that_needs_a_privilege(check, powerless):
     limit = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     if limit < 1024:
