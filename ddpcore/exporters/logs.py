@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Collection, Mapping
@@ -26,7 +27,9 @@ logger = logging.getLogger("ddpcore.events")
 REDACTED = "[redacted]"
 
 _SECRET = re.compile(
-    r"pass|digest|secret|token|resume|code|otp|key|auth(?!or)|cookie|card|pin$", re.IGNORECASE
+    r"pass|pwd|digest|secret|credential|token|bearer|jwt|session|resume|signature|code|otp|key"
+    r"|auth(?!or)|cookie|card|cvc|cvv|iban|pin$",
+    re.IGNORECASE,
 )
 
 LONGEST = 200
@@ -48,10 +51,11 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _USUAL}
+        taken = _USUAL | line.keys()
+        line |= {key: value for key, value in vars(record).items() if key not in taken}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(line, default=str, ensure_ascii=False, skipkeys=True)
 
 
 class EventLog:
@@ -133,9 +137,12 @@ def redacted(value: Any) -> Any:
         return [redacted(each) for each in value]
     if isinstance(value, str):
         return value if len(value) <= LONGEST else f"{value[:LONGEST]}… ({len(value)} characters)"
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):  # what is not is no JSON
         return value
     try:
-        return ejson.encode(value)
+        plain = ejson.encode(value)
     except TypeError:
         return f"<{type(value).__name__}>"
+    return redacted(plain)  # a type of somebody's own may have secrets, bytes may be many

@@ -6,12 +6,14 @@ import datetime as dt
 import json
 import logging
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_client import client_of
 
 from ddpcore import MeteorError, Server
 from ddpcore.exporters.logs import REDACTED, EventLog, JsonFormatter, redacted
+from ddpcore.wire import ejson
 
 
 def test_a_record_is_one_line_of_json():
@@ -106,3 +108,34 @@ def test_no_secret_by_its_name_is_shown(value, key, path):
     for step in path:
         held = [held] if step == "list" else {"inner": held}
     assert value not in json.dumps(redacted(held))
+
+
+class Login:
+    """A type of a project's own."""
+
+    def __init__(self, password):
+        self.password = password
+
+
+def test_neither_is_one_within_a_type_of_somebodys_own():
+    ejson.add_type(
+        "logs.Login", Login, lambda it: {"password": it.password}, lambda it: Login(**it)
+    )
+    assert "s3cret" not in json.dumps(redacted([Login("s3cret")]))
+
+
+def test_what_is_shown_is_json_and_short():
+    json.dumps(redacted([float("nan"), float("inf")]), allow_nan=False)
+    assert len(json.dumps(redacted(b"x" * 10_000))) < 400
+
+
+@pytest.mark.parametrize("key", ["pwd", "userPwd", "credentials", "cvc", "sessionId", "jwt"])
+def test_secrets_have_many_names(key):
+    assert redacted({key: "s3cret"}) == {key: REDACTED}
+
+
+def test_a_line_tells_its_own_time_and_takes_any_keys():
+    record = logging.makeLogRecord({"msg": "x", "levelname": "INFO", "level": "high"})
+    record.rows = {(1, 2): 3, "a": 1}
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["level"], line["rows"]) == ("INFO", {"a": 1})
