@@ -128,9 +128,9 @@ def disable(names: Iterable[str]) -> None:
     global _disabled  # noqa: PLW0603 - as the environment is
     names = frozenset(names)
     known = {*_built_in(), *(each.name for each in _entry_points())}
+    if "core" in names | disabled():
+        raise DDPError("The plugin 'core' cannot be disabled: nothing would be left.")
     for name in sorted(names):
-        if name == "core":
-            raise DDPError("The plugin 'core' cannot be disabled: nothing would be left.")
         if name not in known:
             raise DDPError(
                 f"There is no plugin {name!r} to disable. There are: "
@@ -215,8 +215,14 @@ def make_bus(manager: PluginManager, url: str) -> Bus:
         raise DDPError(
             f"No bus for {url.partition('//')[0]!r}. Known are memory: (one process) and, with "
             "the extra ddpcore[pg], postgres://user@host/database. A plugin may know others."
+            f"{_without()}"
         )
     return bus
+
+
+def _without() -> str:
+    names = ", ".join(sorted(disabled()))
+    return f" Disabled are: {names}." if names else ""
 
 
 def shown_url(url: str) -> str:

@@ -218,6 +218,7 @@ def test_plugins_can_be_disabled(shell):
         "--disable", "pg", "serve", "shop.server:server", "--bus", "postgres://x/y"
     )
     assert (code, err[:41]) == (2, "ddpcore: No bus for 'postgres:'. Known ar")
+    assert err.endswith(" Disabled are: pg.\n")
 
 
 @pytest.mark.parametrize(
@@ -226,3 +227,8 @@ def test_plugins_can_be_disabled(shell):
 def test_what_cannot_be_disabled(shell, name, why):
     code, out, err = shell.run("plugins", "--disable", name)
     assert (code, out, why in err) == (2, "", True)
+
+
+def test_nor_can_the_core_by_the_environment(shell):
+    code, _, err = shell.run("plugins", DDPCORE_DISABLE="pg,core")
+    assert (code, err[:44]) == (2, "ddpcore: The plugin 'core' cannot be disable")
