@@ -49,7 +49,7 @@ def application_for(manager: PluginManager, options: argparse.Namespace) -> Appl
 
     What its code raises is raised: it may be the user's, who needs to see where.
     """
-    answers = manager.answers("ddpcore_application", options=options)
+    answers = manager.answers("ddpcore_application", Application, options=options)
     return next((each for each in answers if each is not None), None)
 
 

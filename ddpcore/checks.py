@@ -206,7 +206,8 @@ def _failed(problem: BaseException) -> Finding:
     if isinstance(problem, DDPError):
         return Finding.error(str(problem))
     logger.debug("A check has failed", exc_info=problem)
-    said = " ".join(str(problem).split())
+    # Plugins are named in notes.
+    said = " ".join(" ".join([str(problem), *getattr(problem, "__notes__", ())]).split())
     return Finding.error(
         f"The check has failed: {type(problem).__name__}{said and ': '}{said}",
         "With --log-level DEBUG the log says where.",

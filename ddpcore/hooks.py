@@ -245,12 +245,7 @@ class PluginManager(pluggy.PluginManager):
         """
         for each in self.implementations(hook):
             with named(each):
-                value = self._call(each, what)
-                if inspect.isawaitable(value):
-                    _forget(value)
-                    raise TypeError("the answer is not awaited here: write it with def")
-                if value is not None and expected is not None and not isinstance(value, expected):
-                    raise TypeError(f"{value!r} is no {expected.__name__}")
+                value = _fitting(self._call(each, what), expected or object)
             if value is not None:
                 return value
         return None
@@ -295,11 +290,19 @@ class PluginManager(pluggy.PluginManager):
             allowed = allowed and value is True
         return allowed
 
-    def answers(self, hook: str, **what: Any) -> Iterator[Any]:
-        """All answers, one by one; what a plugin raises is raised, with a note of its name."""
+    def answers(self, hook: str, expected: type | None = None, /, **what: Any) -> Iterator[Any]:
+        """All answers, one by one; what a plugin raises is raised, with a note of its name.
+
+        Args:
+            hook: Its name.
+            expected: What an answer has to be, unless it is None; None: whoever asks looks at it.
+            what: The hook's arguments.
+        """
         for each in self.implementations(hook):
             try:
                 value = self._call(each, what)
+                if expected is not None:
+                    _fitting(value, expected)
             except Exception as problem:
                 problem.add_note(f"In {each}.")
                 raise
@@ -329,10 +332,7 @@ class PluginManager(pluggy.PluginManager):
         """Each plugin's name and its answer, or the exception that it raised in place of one."""
         for each in self.implementations(hook):
             try:
-                value = self._call(each, what)
-                if inspect.isawaitable(value):
-                    _forget(value)
-                    raise TypeError("the answer is not awaited here: write it with def")
+                value = _fitting(self._call(each, what), object)
             except FAILURES as problem:
                 yield each.plugin, problem
             else:
@@ -357,6 +357,15 @@ async def _logged(implementation: Implementation, value: Coroutine[Any, Any, Any
         await value
     except Exception:
         logger.exception("Exception in %s", implementation)
+
+
+def _fitting(answer: Any, expected: type) -> Any:
+    if inspect.isawaitable(answer):
+        _forget(answer)
+        raise TypeError("the answer is not awaited here: write it with def")
+    if answer is not None and not isinstance(answer, expected):
+        raise TypeError(f"{answer!r} is no {expected.__name__}")
+    return answer
 
 
 def _forget(value: Any) -> None:

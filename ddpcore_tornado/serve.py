@@ -323,7 +323,7 @@ def make_routes(server: Server, options: Options, site: Site | None) -> TornadoA
             limits=options.limits,
         )
     )
-    for more in server.plugins.answers("ddpcore_routes", server=server, options=options):
+    for more in server.plugins.answers("ddpcore_routes", list, server=server, options=options):
         rules += more or ()
     if options.meteor is not None:
         if site is not None:

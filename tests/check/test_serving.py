@@ -457,3 +457,21 @@ def test_a_ddpcore_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(core_checks, "metadata", missing)
     (finding,) = core_checks._software()
     assert (finding.level.value, finding.advice) == ("warning", "Install it: pip install ddpcore.")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("def ddpcore_routes(): raise KeyError('x')", "KeyError: 'x'"),
+        ("def ddpcore_routes(): return 42", "42 is no list"),
+        ("async def ddpcore_routes(): return []", "not awaited"),
+    ],
+)
+def test_routes_that_are_none_are_told_with_their_plugin(check, body, why):
+    check.write(
+        "import types\nfrom ddpcore import hookimpl\nBad = types.ModuleType('Bad')\n"
+        f"{body}\nBad.ddpcore_routes = hookimpl(ddpcore_routes)\nserver = Server(plugins=[Bad])\n"
+    )
+    report = check()
+    assert "never awaited" not in report.err
+    report.says("routes", "FAIL", why, "In ddpcore_routes of the plugin 'Bad'.")
