@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from ddpcore.errors import DDPError
+from ddpcore.hooks import FAILURES
+from ddpcore.server.runtime import cancelled
 
 if TYPE_CHECKING:
     from ddpcore.server.server import Server
@@ -50,7 +52,9 @@ class Companions:
         for each in implementations:
             try:
                 await self._call(each)
-            except Exception as problem:
+            except FAILURES as problem:
+                if cancelled(problem):
+                    raise
                 raise DDPError(
                     f"The plugin {self._name(each)} cannot start ({STARTED}): "
                     f"{str(problem) or type(problem).__name__}. Repair it, or leave it out."
@@ -76,7 +80,9 @@ class Companions:
                 logger.exception(
                     "The plugin %s does not stop in time (%s)", self._name(each), STOPPING
                 )
-            except Exception:
+            except FAILURES as problem:
+                if cancelled(problem):
+                    raise
                 logger.exception("Exception in %s of the plugin %s", STOPPING, self._name(each))
 
     def forget(self) -> None:

@@ -415,3 +415,44 @@ def check(story):
         else:
             assert running.pop() == name, story
     return running
+
+
+class Impatient:
+    """Awaits a task that it has cancelled, as many do, and forgets what that raises."""
+
+    async def _end(self):
+        task = asyncio.create_task(asyncio.sleep(3600))
+        task.cancel()
+        await task
+
+
+async def test_a_cancellation_that_a_plugin_lets_through_stops_no_stop(expect_log):
+    class Stops(Impatient):
+        @hookimpl
+        async def ddpcore_server_stopping(self):
+            await self._end()
+
+    stopped = []
+
+    class Other:
+        @hookimpl
+        def ddpcore_server_stopping(self):
+            stopped.append(1)
+
+    expect_log("ddpcore.server.companions", "Exception in ddpcore_server_stopping.*'Stops'")
+    server = Server(plugins=[Other(), Stops()])
+    await server.start()
+    await server.stop()
+    assert (stopped, server.running) == ([1], False)
+
+
+async def test_one_in_starting_is_told_with_the_plugin():
+    class Starts(Impatient):
+        @hookimpl
+        async def ddpcore_server_started(self):
+            await self._end()
+
+    server = Server(plugins=[Starts()])
+    with pytest.raises(DDPError, match="The plugin 'Starts' cannot start"):
+        await server.start()
+    await server.stop()
