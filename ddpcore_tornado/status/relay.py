@@ -121,8 +121,9 @@ class _Socket(RequestHandler):
             for name, text in request.headers.get_all()
             if name.lower() not in _OURS
         ]
-        if (address := peer(request)) is not None:
-            lines.append(f"X-Forwarded-For: {address}")
+        # What the client says stays, at the left: it shows that a proxy stands before us.
+        path = [*request.headers.get_list("X-Forwarded-For"), peer(request) or "unknown"]
+        lines.append(f"X-Forwarded-For: {', '.join(path)}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:

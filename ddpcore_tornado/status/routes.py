@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tornado.httputil import HTTPServerRequest
 from tornado.routing import Rule
 from tornado.web import RequestHandler, url
 
@@ -105,8 +106,13 @@ class StatusSocket(RawWebSocket):
         request = self.request
         origin, host = request.headers.get("Origin"), request.host
         assert isinstance(self._server, StatusServer)
-        if self._server.token is None and not (_is_here(peer(request)) and _names_here(host)):
+        if self._server.token is None and not (
+            _is_here(peer(request))
             # A name that strangers have made point here (DNS rebinding) is none of this machine's.
+            and _names_here(host)
+            # A proxy of this machine may bring anybody.
+            and _heard_of(request) <= self._server.options.forwarded_count
+        ):
             return False
         if origin is None or origin.lower() in self._origins.named:
             return True
@@ -115,6 +121,11 @@ class StatusSocket(RawWebSocket):
 
 def _is_here(address: str | None) -> bool:
     return address is None or ip_address(address.partition("%")[0]).is_loopback
+
+
+def _heard_of(request: HTTPServerRequest) -> int:
+    """How many addresses proxies have noted."""
+    return sum(len(each.split(",")) for each in request.headers.get_list("X-Forwarded-For"))
 
 
 def _names_here(host: str) -> bool:

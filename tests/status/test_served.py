@@ -167,6 +167,8 @@ async def test_pages_of_others_are_refused(commands, workers):
     assert await refused(Origin="http://evil.example")
     assert await refused(Origin="http://127.0.0.1:1")  # another page of this machine
     assert await refused(Origin="null")
+    # A proxy of this machine, and whoever it brings.
+    assert await refused(**{"X-Forwarded-For": "8.8.8.8"})
     # A name that strangers have made point here.
     with pytest.raises(websockets.InvalidStatus):
         async with websockets.connect(

@@ -269,8 +269,8 @@ async def fetch_upgrade(address, path):
 
 
 async def test_a_plugin_that_cannot_start_costs_a_client_503(expect_log):
-    expect_log("ddpcore_tornado", "Cannot serve DDP: The plugin Moody cannot start")
-    expect_log("ddpcore_tornado", "Cannot serve SockJS: The plugin Moody cannot start")
+    expect_log("ddpcore_tornado", "Cannot serve DDP: The plugin 'Moody' cannot start")
+    expect_log("ddpcore_tornado", "Cannot serve SockJS: The plugin 'Moody' cannot start")
 
     class Moody:
         starts = 0
