@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -144,3 +145,19 @@ def test_what_the_page_says_of_failures(plugins):
 
     with pytest.raises(MeteorError):
         make_bus(plugin_manager([Fails()]), "x:")
+
+
+def test_the_hooks_of_accounts_are_documented_as_they_are():
+    # By their source: to import them takes a Django project.
+    root = Path(__file__).parents[2]
+    source = ast.parse((root / "ddpcore_django" / "accounts" / "hookspecs.py").read_text())
+    there_are = {
+        f"{each.name}({', '.join(argument.arg for argument in each.args.args)})"
+        for each in source.body
+        if isinstance(each, ast.FunctionDef)
+    }
+    page = (root / "docs" / "accounts.md").read_text()
+    hooks = page[page.index("\n## Hooks\n") : page.index("\n## Mails\n")]
+    rows = [line.split("|")[1] for line in hooks.splitlines() if line.startswith("| `ddpcore_")]
+    assert {each for row in rows for each in re.findall(r"`(.*?)`", row)} == there_are
+    assert len(there_are) > 5
