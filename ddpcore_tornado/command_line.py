@@ -29,56 +29,62 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         parser: Where to add them.
         workers: With ``--workers``; what is served can be made in several processes.
     """
-    parser.add_argument(
+    addresses = parser.add_argument_group("where")
+    changes = parser.add_argument_group("changes")
+    clients = parser.add_argument_group("clients")
+    processes = parser.add_argument_group("processes")
+    monitoring = parser.add_argument_group("monitoring")
+    site = parser.add_argument_group("pages beside DDP")
+    addresses.add_argument(
         "--bind",
         action="append",
         metavar="HOST:PORT",
         help="listen here, or at unix:PATH; may be given several times (default: the sockets that"
         f" systemd hands over, else {DEFAULT_BIND})",
     )
-    parser.add_argument(
+    addresses.add_argument(
         "--bind-mode",
         metavar="MODE",
         help="who may connect to unix:PATH, as an octal number such as 660 (default: whom the"
         " umask lets write)",
     )
-    parser.add_argument(
+    monitoring.add_argument(
         "--monitor",
         metavar="HOST:PORT",
         help="say at /healthz and /readyz of this address, or of unix:PATH, whether all is well"
         " (default: nowhere)",
     )
-    parser.add_argument(
+    monitoring.add_argument(
         "--metrics",
         action="store_true",
         help="tell Prometheus at /metrics of --monitor how it goes; needs prometheus-client",
     )
-    parser.add_argument(
+    monitoring.add_argument(
         "--status",
         action="store_true",
         help="show at /status/ of --monitor who is connected and what is watched. Where others than"
         " this machine can reach that address, DDPCORE_STATUS_TOKEN in the environment says who may"
         " see it",
     )
-    parser.add_argument(
+    monitoring.add_argument(
         "--log-events",
         action="store_true",
         help="log what clients do: sessions, methods, subscriptions; a line each",
     )
-    parser.add_argument(
+    monitoring.add_argument(
         "--opentelemetry",
         action="store_true",
         help="make spans of methods and publications; needs opentelemetry-api. Where they go the"
         " application says, or opentelemetry-instrument",
     )
-    parser.add_argument(
+    changes.add_argument(
         "--bus",
         metavar="URL",
         help="where changes come from: memory: (this process only), postgres://user@host/database,"
         " or postgres: for the database of the Django settings (default: postgres: where the"
         " Django database is PostgreSQL, else memory:)",
     )
-    parser.add_argument(
+    clients.add_argument(
         "--origin",
         action="append",
         default=[],
@@ -86,34 +92,34 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         help="let web pages of this origin connect, beside those of the same host;"
         " * for all; may be given several times",
     )
-    parser.add_argument(
+    clients.add_argument(
         "--forwarded-count",
         type=int,
         metavar="N",
         help="how many proxies stand before the server and tell whom they heard, in"
         " X-Forwarded-For and X-Forwarded-Proto (default: what the server says, mostly 0)",
     )
-    parser.add_argument(
+    clients.add_argument(
         "--max-connections",
         type=int,
         metavar="N",
         help="connections that each process takes on (default: 20000, or as many as it may open"
         " files)",
     )
-    parser.add_argument(
+    clients.add_argument(
         "--max-connections-per-address",
         type=int,
         metavar="N",
         help="those of one address, per process (default: 1000)",
     )
-    parser.add_argument(
+    clients.add_argument(
         "--header-timeout",
         type=float,
         metavar="SECONDS",
         help="in which the headers of a request must have come; also how long a connection may"
         " lie idle between two requests (default: 20)",
     )
-    parser.add_argument(
+    clients.add_argument(
         "--sockjs",
         action="append",
         default=[],
@@ -122,15 +128,15 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         " websocket=no (default: yes); may be given several times",
     )
     if workers:
-        parser.add_argument(
+        processes.add_argument(
             "--workers",
             type=int,
             default=1,
             metavar="N",
             help="serve with N processes on the same address, one for each processor core; needs"
-            " PostgreSQL as the bus (default: 1)",
+            " a bus that crosses processes, such as that of PostgreSQL (default: 1)",
         )
-    parser.add_argument(
+    processes.add_argument(
         "--drain",
         type=float,
         default=DRAIN,
@@ -139,27 +145,29 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         f" all come back in one instant; 0: at once (default: {DRAIN:g})",
     )
     if workers:
-        parser.add_argument(
+        site.add_argument(
             "--meteor",
             metavar="STAR.JSON",
             help="serve the client of the Meteor app of this bundle, on all paths that are not"
             " DDP's; METEOR_SETTINGS in the environment has its settings. A Django project names"
             " its bundle in urls.py, with MeteorView (default: none)",
         )
-        parser.add_argument(
+        site.add_argument(
             "--root-url",
             metavar="URL",
             help="where the pages of --meteor are seen from outside, such as"
             " https://www.example.com/app; DDP is then below the same path (default: where each"
             " request says)",
         )
-    parser.add_argument(
+    addresses.add_argument(
         "--certfile",
         metavar="PEM",
         help="serve TLS with this certificate chain; SIGHUP reads it again",
     )
-    parser.add_argument("--keyfile", metavar="PEM", help="its private key, if in a file of its own")
-    parser.add_argument(
+    addresses.add_argument(
+        "--keyfile", metavar="PEM", help="its private key, if in a file of its own"
+    )
+    site.add_argument(
         "--site-threads",
         type=int,
         default=SITE_THREADS,
@@ -167,7 +175,7 @@ def add_options(parser: argparse.ArgumentParser, *, workers: bool = True) -> Non
         help="requests to a WSGI site that run at once; further ones wait, and DDP is served all"
         f" the same (default: {SITE_THREADS})",
     )
-    parser.add_argument(
+    site.add_argument(
         "--max-upload",
         type=int,
         default=MAX_UPLOAD,
