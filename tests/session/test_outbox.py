@@ -618,3 +618,12 @@ class Log(RuleBasedStateMachine):
 
 Log.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 TestLog = Log.TestCase
+
+
+def test_what_waits_for_a_client_that_takes_nothing_is_counted():
+    outbox = Waking().outbox
+    assert outbox.documents_waiting == 0
+    outbox.block()
+    for id in ("1", "2"):
+        outbox.send(messages.ready([id]))
+    assert outbox.documents_waiting == 2
