@@ -22,7 +22,7 @@ def ours():
     return Counter(
         f"{type(each).__module__}.{type(each).__qualname__}"
         for each in gc.get_objects()
-        if type(each).__module__.partition(".")[0] in PACKAGES
+        if str(type(each).__module__).partition(".")[0] in PACKAGES
     )
 
 
