@@ -1,6 +1,6 @@
 """Live through generated schedules of writers and clients, for as long as you like.
 
-`.venv-test/bin/python scripts/long_schedules.py --minutes 60`. docs/testing.md and
+`.venv-test/bin/python scripts/long_schedules.py --minutes 60`. docs/how-to/testing.md and
 tests/schedules say what that is.
 """
 

@@ -1,4 +1,4 @@
-"""Draw the life of a session into docs/architecture.md, from the tables the machine goes by.
+"""Draw the life of a session into its page, from the tables the machine goes by.
 
 Run it after a change of ddpcore/session/transitions.py: `.venv-test/bin/python
 scripts/state_picture.py`. A test fails while the picture is an old one.
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ddpcore.session.transitions import ANY, REACTIONS, TRANSITIONS, State
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "architecture.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "architecture.md"
 BEGIN, END = "<!-- states: begin -->\n", "<!-- states: end -->\n"
 
 

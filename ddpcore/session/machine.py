@@ -3,7 +3,8 @@
 It does no I/O: it never awaits, reads a clock or draws a random number. Whoever drives it (the
 runtime, a test, a fuzzer) says what time it is and carries out the `Effects`.
 
-The life of a session is the table in `ddpcore.session.transitions`; docs/architecture.md draws it.
+The life of a session is the table in `ddpcore.session.transitions`, which
+docs/explanation/architecture.md draws.
 A session whose client is gone goes on for a while (`grace_period`): handlers run to their end, and
 what they send waits. A client that returns and says how many frames it got is given the others
 (Meteor 3.5). What waits, for that client or for one that is slow: `ddpcore.session.outbox`.

@@ -7,7 +7,7 @@ what a slow client costs depends on how many documents it has, not on how often 
 of them keeps the place of its first change: what `ready` and `updated` promise still comes before
 them, perhaps in a newer version. Of what has come and gone meanwhile nothing is left.
 
-A client that is gone for a while is a client that takes nothing (docs/architecture.md).
+A client that is gone for a while is a client that takes nothing (docs/explanation/architecture.md).
 
 Both sides count frames (Meteor 3.5: the server `sentCount`, the client `receivedCount`), pings and
 pongs left out. A client that returns says how many it got; if all it lacks is still here, the

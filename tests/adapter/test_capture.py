@@ -72,7 +72,7 @@ def test_who_decides_on_visibility_is_watched_too(shell):
 
 @pytest.mark.pg
 async def test_the_documented_matrix(project, shell):
-    """docs/django.md: seen by signals, or not."""
+    """docs/reference/django.md: seen by signals, or not."""
     server = project.serve()
     async with connect(server.address) as reader:
         await reader.sub("AllBooks")

@@ -272,7 +272,7 @@ def stable(text: str) -> list[str]:
 
 
 def test_the_page_shows_what_is_told(bookstore, commands):
-    page = (ROOT / "docs" / "deployment.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "deployment.md").read_text()
     away, well = re.findall(r"^\$ ddpcore check .*\n((?:.*\n)*?)```", page, re.MULTILINE)
     port = free_port()
     arguments = (

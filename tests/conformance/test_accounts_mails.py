@@ -1,4 +1,4 @@
-"""140 and 141: passwords and addresses by links in mails. See docs/conformance.md."""
+"""140 and 141: passwords and addresses by links in mails. See docs/reference/conformance.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""1-24 and 148: connecting, versions, and what is no message. See docs/conformance.md."""
+"""1-24 and 148: connecting, versions, and what is no message. See docs/reference/conformance.md."""
 
 from __future__ import annotations
 

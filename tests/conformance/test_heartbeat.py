@@ -1,4 +1,4 @@
-"""25-33: pings, pongs and silence. The clock is moved by hand. See docs/conformance.md."""
+"""25-33: pings, pongs and silence. The clock is moved by hand. See docs/reference/conformance.md."""
 
 from __future__ import annotations
 

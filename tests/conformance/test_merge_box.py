@@ -1,4 +1,4 @@
-"""60-84: documents, several subscriptions to the same, and strategies. See docs/conformance.md.
+"""60-84: documents, several subscriptions to the same, and strategies. See docs/reference/conformance.md.
 
 Every client here checks by itself that no document is added twice, or changed or removed before it
 was added (81), except where a strategy gives that up.

@@ -1,4 +1,4 @@
-"""153-155: the page of a Meteor app, its versions, its files. See docs/conformance.md."""
+"""153-155: the page of a Meteor app, its versions, its files. See docs/reference/conformance.md."""
 
 from __future__ import annotations
 

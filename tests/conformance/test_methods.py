@@ -1,4 +1,4 @@
-"""97-118: calls, their answers, what they see, and the ids they draw. See docs/conformance.md."""
+"""97-118: calls, their answers, what they see, and the ids they draw. See docs/reference/conformance.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""119-123: the rate limiter, with a clock that is moved by hand. See docs/conformance.md."""
+"""119-123: the rate limiter, with a clock that is moved by hand. See docs/reference/conformance.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""34-59: sub, unsub, nosub, ready, and whose turn it is. See docs/conformance.md."""
+"""34-59: sub, unsub, nosub, ready, and whose turn it is. See docs/reference/conformance.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of docs/conformance.md is complete, and names tests that exist."""
+"""The table of docs/reference/conformance.md is complete, and names tests that exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NUMBERS = list(range(1, 157))
 
 
 def rows():
-    page = (ROOT / "docs" / "conformance.md").read_text()
+    page = (ROOT / "docs" / "reference" / "conformance.md").read_text()
     cells = [
         re.split(r" *\| *", line)[1:-1] for line in re.findall(r"^\| *\d.*\|$", page, re.MULTILINE)
     ]

@@ -1,4 +1,4 @@
-"""149-152 and 156: SockJS, compression, and clients that come back. See docs/conformance.md."""
+"""149-152 and 156: SockJS, compression, and clients that come back. See docs/reference/conformance.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/client.md: its program runs, its tables are complete."""
+"""docs/how-to/client.md: its program runs, its tables are complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from served import make_server, served
 from ddpcore import MeteorError, cli
 from ddpcore_tornado.client import Client, Subscription, connect
 
-PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "client.md").read_text()
 
 
 async def test_the_program_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,8 @@
 
 Every block of Python in README.md, CONTRIBUTING.md and docs/ is compiled. Beyond that:
 
-- The blocks of docs/python.md are one program, which is run; then its `main()` is.
-- The blocks of docs/testing.md are one test file, which is run; that for Django is run as the
+- The blocks of docs/how-to/python.md are one program, which is run; then its `main()` is.
+- The blocks of docs/how-to/testing.md are one test file, which is run; that for Django is run as the
   tests of the example.
 - A block that begins with ``# bookstore/ddp.py`` is run in the place of that file of the example.
 """
@@ -30,7 +30,7 @@ from ddpcore import cli, hookspecs, testing
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]
 EXAMPLE = ROOT / "examples" / "bookstore"
 LINKED = [*PAGES, *(ROOT / "examples").glob("*/README.md")]
 
@@ -97,7 +97,7 @@ def test_python_is_python(block: Block) -> None:
 
 async def test_the_page_on_plain_python_runs() -> None:
     program: dict[str, Any] = {"__name__": "docs"}
-    for block in blocks(DOCS / "python.md"):
+    for block in blocks(DOCS / "how-to/python.md"):
         exec(block.code(), program)
     await program["main"]()
 
@@ -126,7 +126,7 @@ async def test_the_page_on_plain_python_runs() -> None:
 
 async def test_the_page_on_testing_runs() -> None:
     program: dict[str, Any] = {"__name__": "docs"}
-    for block in blocks(DOCS / "testing.md"):
+    for block in blocks(DOCS / "how-to/testing.md"):
         if not block.text.startswith("# bookstore/"):
             exec(block.code(), program)
     tests = {key: value for key, value in program.items() if key.startswith("test_")}
@@ -166,7 +166,7 @@ def test_the_tests_of_a_django_project_run(tmp_path: Path) -> None:
 
 
 def test_every_name_of_the_client_for_tests_is_documented() -> None:
-    rows = table("testing.md", "| name | meaning |")
+    rows = table("how-to/testing.md", "| name | meaning |")
     documented = {word for row in rows for word in re.findall(r"`(?:await )?(\w+)[^`]*`", row[0])}
     public = {each for each in dir(testing.Client) if not each.startswith("_")}
     # These are set in __init__, where dir() does not see them.
@@ -174,7 +174,7 @@ def test_every_name_of_the_client_for_tests_is_documented() -> None:
 
 
 def test_every_argument_of_the_client_for_tests_is_documented_with_its_default() -> None:
-    rows = table("testing.md", "| argument | default | meaning |")
+    rows = table("how-to/testing.md", "| argument | default | meaning |")
     documented = {bare(key): ast.literal_eval(bare(default)) for key, default, *_ in rows}
     assert documented == arguments(testing.connect) == arguments(testing.Client)
 
@@ -291,7 +291,7 @@ def test_every_hook_is_documented_as_it_is() -> None:
         for each in source.body
         if isinstance(each, ast.FunctionDef) and each.name.startswith("ddpcore_")
     ]
-    page = (DOCS / "plugins.md").read_text()
+    page = (DOCS / "reference/hooks.md").read_text()
     assert re.findall(r"^### `(.*)`$", page, re.MULTILINE) == hooks
     assert len(hooks) > 5
 
@@ -299,7 +299,7 @@ def test_every_hook_is_documented_as_it_is() -> None:
 def test_every_setting_is_documented_with_its_default() -> None:
     from ddpcore_django.conf import Conf
 
-    rows = table("django.md", "| key | default | unit | meaning, and why |")
+    rows = table("reference/django.md", "| key | default | unit | meaning, and why |")
     documented = {bare(key): ast.literal_eval(bare(default)) for key, default, *_ in rows}
     there_are = {each.name.upper(): each.default for each in dataclasses.fields(Conf)}
     assert documented == there_are | {"SERVER": Conf().server}
@@ -310,7 +310,7 @@ def test_every_limit_is_documented_with_its_default() -> None:
     from ddpcore_django.conf import SERVER
     from ddpcore_tornado import Limits
 
-    rows = table("serving.md", "| limit | default | unit | why | what the client sees |")
+    rows = table("reference/serving.md", "| limit | default | unit | why | what the client sees |")
     defaults = arguments(ddpcore.Server) | {"max_anonymous_message_size": 65_536}
     known = set()
     for named, written, *_ in rows:
@@ -328,7 +328,7 @@ def test_every_limit_is_documented_with_its_default() -> None:
 def test_every_setting_of_accounts_is_documented_with_its_default() -> None:
     from ddpcore_django.accounts.conf import AccountsConf
 
-    rows = table("accounts.md", "| setting | default | unit | what it is, and why |")
+    rows = table("reference/accounts.md", "| setting | default | unit | what it is, and why |")
     documented = {bare(key): ast.literal_eval(bare(default)) for key, default, *_ in rows}
     there_are = {each.name.upper(): each.default for each in dataclasses.fields(AccountsConf)}
     assert documented == there_are
@@ -344,7 +344,7 @@ def arguments(function: Any) -> dict[str, Any]:
 
 
 def test_every_argument_of_a_server_is_documented_with_its_default() -> None:
-    rows = table("python.md", "| argument | default | unit | meaning, and why |")
+    rows = table("how-to/python.md", "| argument | default | unit | meaning, and why |")
     documented = {bare(key): ast.literal_eval(bare(default)) for key, default, *_ in rows}
     assert documented == arguments(ddpcore.Server)
 
@@ -352,13 +352,13 @@ def test_every_argument_of_a_server_is_documented_with_its_default() -> None:
 def test_every_argument_of_handlers_is_documented_with_its_default() -> None:
     from ddpcore_tornado import handlers
 
-    rows = table("serving.md", "| argument of `handlers` | default | meaning, and why |")
+    rows = table("reference/serving.md", "| argument of `handlers` | default | meaning, and why |")
     documented = {bare(key): ast.literal_eval(bare(default)) for key, default, *_ in rows}
     assert documented == arguments(handlers)
 
 
 def test_every_name_of_a_context_is_documented() -> None:
-    rows = table("python.md", "| name | in methods | in publications | meaning |")
+    rows = table("how-to/python.md", "| name | in methods | in publications | meaning |")
     for column, context in ((1, ddpcore.MethodContext), (2, ddpcore.PublicationContext)):
         documented = {
             word
@@ -380,7 +380,7 @@ def test_every_option_of_the_command_line_is_documented(
         return set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)) - {"--help"}
 
     header = "| option | meaning | default |"
-    page = (DOCS / "serving.md").read_text()
+    page = (DOCS / "reference/serving.md").read_text()
     first, second = (part.split("\n\n")[0] for part in page.split(header)[1:])
     general, of_serve = (
         set(re.findall(r"^\| `(--[a-z-]+)", part, re.MULTILINE)) for part in (first, second)
@@ -395,13 +395,14 @@ def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
-    page = (DOCS / "serving.md").read_text()
+    page = (DOCS / "reference/serving.md").read_text()
     assert commands
     assert [command for command in commands if f"ddpcore {command}" not in page] == []
 
 
 @pytest.mark.parametrize(
-    ("page", "module"), [("django.md", "checks.py"), ("accounts.md", "accounts/checks.py")]
+    ("page", "module"),
+    [("reference/django.md", "checks.py"), ("reference/accounts.md", "accounts/checks.py")],
 )
 def test_every_system_check_is_documented(page: str, module: str) -> None:
     source = (ROOT / "ddpcore_django" / module).read_text()
@@ -419,7 +420,7 @@ def test_every_attribute_of_a_collection_is_documented() -> None:
         for each in collection.body
         if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
     }
-    rows = table("django.md", "| attribute | meaning | default |")
+    rows = table("reference/django.md", "| attribute | meaning | default |")
     assert {bare(row[0]) for row in rows} == (attributes | {"name"}) - {"api_path_prefix_format"}
 
 
@@ -455,15 +456,18 @@ def test_paths_that_are_named_exist(page: Path) -> None:
 
 
 def test_the_architecture_names_its_modules() -> None:
-    named = re.findall(r"\b(?:ddpcore\w*)/[\w/]+\.py", (DOCS / "architecture.md").read_text())
+    named = re.findall(
+        r"\b(?:ddpcore\w*)/[\w/]+\.py", (DOCS / "explanation/architecture.md").read_text()
+    )
     assert len(set(named)) > 20
 
 
-def test_the_index_lists_every_page() -> None:
-    index = (DOCS / "README.md").read_text()
-    assert [page.name for page in DOCS.glob("*.md") if f"({page.name})" not in index] == [
-        "README.md"
-    ]
+@pytest.mark.parametrize("index", sorted(DOCS.rglob("index.md")), ids=name)
+def test_an_index_lists_every_page_beside_it(index: Path) -> None:
+    text = index.read_text()
+    pages = {page.name for page in index.parent.glob("*.md")} - {"index.md"}
+    pages |= {f"{page.parent.name}/index.md" for page in index.parent.glob("*/index.md")}
+    assert [page for page in pages if f"({page})" not in text] == []
 
 
 def test_the_changelog_knows_the_version() -> None:

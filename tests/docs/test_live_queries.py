@@ -1,4 +1,4 @@
-"""docs/live-queries.md: what it shows of `ddpcore explain` is what the command prints.
+"""docs/explanation/live-queries.md: what it shows of `ddpcore explain` is what the command prints.
 
 Its module is put in the place of the bookstore's `ddp.py`, on SQLite and on PostgreSQL.
 """
@@ -18,7 +18,7 @@ import psycopg2.extensions
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "live-queries.md").read_text()
+PAGE = (ROOT / "docs" / "explanation" / "live-queries.md").read_text()
 EXAMPLE = ROOT / "examples" / "bookstore"
 
 (MODULE,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""docs/plugins.md: each hook has an example there, and each example is called as the page says."""
+"""docs/reference/hooks.md: each hook has an example there, and each example is called as the page says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ddpcore.application import application_for
 from ddpcore.checks import Level
 from ddpcore.plugins import make_bus, plugin_manager
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "hooks.md").read_text()
 HOOKS = [name for name in vars(hookspecs) if name.startswith("ddpcore_")]
 KINDS = {"asks", "calls", "lets in", "tells"}
 
@@ -156,7 +156,7 @@ def test_the_hooks_of_accounts_are_documented_as_they_are():
         for each in source.body
         if isinstance(each, ast.FunctionDef)
     }
-    page = (root / "docs" / "accounts.md").read_text()
+    page = (root / "docs" / "reference" / "accounts.md").read_text()
     hooks = page[page.index("\n## Hooks\n") : page.index("\n## Mails\n")]
     rows = [line.split("|")[1] for line in hooks.splitlines() if line.startswith("| `ddpcore_")]
     assert {each for row in rows for each in re.findall(r"`(.*?)`", row)} == there_are

@@ -1,4 +1,4 @@
-"""docs/transport.md shows the code that is tested, and the contract as the module has it."""
+"""docs/reference/transport.md shows the code that is tested, and the contract as the module has it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ddpcore import transport
 from ddpcore.testing.transport_contract import TransportContract
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "transport.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "transport.md").read_text()
 EXAMPLE = ROOT / "examples" / "plugins" / "asgi"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""The documents that docs/django.md shows are those that its publications have."""
+"""The documents that docs/reference/django.md shows are those that its publications have."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ print(json.dumps(shown))
 
 
 def test_the_documents_on_the_page(tmp_path):
-    page = (ROOT / "docs" / "django.md").read_text()
+    page = (ROOT / "docs" / "reference" / "django.md").read_text()
     section = page[page.index("## What documents hold") :]
     block = re.search(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[1]
     table = section[section.index("| publication | a document |") :].split("\n\n")[0]

@@ -391,7 +391,7 @@ def test_a_django_site_serves_its_own(star):
 
 
 def test_every_option_of_the_view_is_documented_with_its_default(star):
-    page = (ROOT / "docs" / "meteor.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "meteor-app.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? *\|", page, re.MULTILINE)
     code = (
         "import django; django.setup(); from ddpcore_django import MeteorView\n"

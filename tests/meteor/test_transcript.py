@@ -1,4 +1,4 @@
-"""docs/meteor.md shows what curl says of each class of URLs, and it is true.
+"""docs/how-to/meteor-app.md shows what curl says of each class of URLs, and it is true.
 
 python -m pytest tests/meteor/test_transcript.py     when it is not, shows what is
 """
@@ -20,7 +20,7 @@ from ddpcore import Server
 from ddpcore.meteor import Options
 from ddpcore_tornado import handlers, meteor_handlers
 
-PAGE = Path(__file__).parents[2] / "docs" / "meteor.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "meteor-app.md"
 BEGIN, END = "<!-- The transcript: tests/meteor/test_transcript.py -->\n", "<!-- Its end. -->"
 
 CSS = style("body { color: navy; }" + LONG)

@@ -1,4 +1,4 @@
-"""docs/how-to-bus.md, followed literally: its files, its installation, its tests."""
+"""docs/how-to/bus.md, followed literally: its files, its installation, its tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from example_plugins import ROOT, install
 
-PAGE = ROOT / "docs" / "how-to-bus.md"
+PAGE = ROOT / "docs" / "how-to" / "bus.md"
 
 PROJECT = ("pyproject.toml", "hubbus/__init__.py", "hubbus/hub.py", "tests/test_hubbus.py")
 

@@ -199,7 +199,7 @@ def test_options_make_sense(option):
 
 
 def test_options_are_documented_with_their_defaults():
-    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "serving.md").read_text()
     defaults = {each.name: each.default for each in fields(Options)}
     defaults["client_url"] = None  # in words
     for name, default in defaults.items():

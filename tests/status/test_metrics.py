@@ -16,7 +16,7 @@ from ddpcore_tornado.metrics import AllMetrics, merged
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "examples" / "deploy" / "grafana.json"
-PAGE = ROOT / "docs" / "monitoring.md"
+PAGE = ROOT / "docs" / "how-to" / "monitoring.md"
 
 # On the dashboard they would say nothing that is not there already.
 LEFT_OUT = {"process_virtual_memory_bytes", "process_start_time_seconds"}

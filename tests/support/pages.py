@@ -1,0 +1,77 @@
+"""Pages of the documentation as what a reader makes of them: files, and commands with outputs.
+
+A block whose first line is a comment with nothing but a path is that file: ``# shop/models.py``,
+``// web/main.ts``, ``<!-- shop/templates/shop.html -->``. In a block of ``console``, lines with
+``$ `` are commands, and those below one are what it prints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+_PATH = re.compile(r"(?:#|//|/\*|<!--)\s+(\S*[\w-](?:\.\w+|/)?[\w.-]*)\s*(?:\*/|-->)?\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A fenced block of code; `line` is that of its first line in the page, from 1."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def path(self) -> str | None:
+        """That of the file, if the block is one."""
+        found = _PATH.match(self.text)
+        if not found or not re.search(r"[./]", found[1]):
+            return None
+        return found[1].removeprefix("./")
+
+    @property
+    def body(self) -> str:
+        """The file without the line of its path."""
+        return self.text.partition("\n")[2] if self.path else self.text
+
+    @property
+    def commands(self) -> list[tuple[str, str]]:
+        """Each command with what it prints."""
+        return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", self.text, re.MULTILINE)
+
+    def code(self) -> Any:
+        """Compiled Python, with the page's own line numbers, for tracebacks."""
+        return compile("\n" * (self.line - 1) + self.text, str(self.page), "exec")
+
+
+def blocks(page: Path | str, language: str | None = None) -> list[Block]:
+    """The blocks of a page (a path, or one below docs/), of one language or of all."""
+    page = DOCS / page
+    text = page.read_text()
+    found = [
+        Block(page, text[: each.start()].count("\n") + 2, each[1], each[2])
+        for each in re.finditer(r"^```([\w-]+)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+    return [each for each in found if language in (None, each.language)]
+
+
+def files(page: Path | str) -> dict[str, str]:
+    """The files of a page, path and text; a file that is shown twice is what it was at last."""
+    return {each.path: each.body for each in blocks(page) if each.path}
+
+
+def write(files: dict[str, str], directory: Path) -> None:
+    """Put files into a directory."""
+    for path, text in files.items():
+        file = directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
