@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
 import pluggy
@@ -74,59 +75,37 @@ class Implementation(NamedTuple):
         return value
 
 
+@dataclass(slots=True)
 class Hears:
     """Which of the hooks on busy ways anybody listens to: to look is all they cost otherwise.
 
     Attributes:
+        HOOKS: Their names, without "ddpcore_"; each is an attribute.
         methods: Whether anybody wants to hear of methods.
         subscriptions: Whether anybody wants to hear of subscriptions.
     """
 
-    HOOKS: ClassVar = (
-        "admit",
-        "around_method",
-        "around_publication",
-        "bus_event",
-        "client_caught_up",
-        "client_slowed",
-        "error",
-        "fence_passed",
-        "frames_sent",
-        "message",
-        "method_ended",
-        "method_started",
-        "observer_asked",
-        "observer_started",
-        "observer_stopped",
-        "subscription_ended",
-        "subscription_ready",
-        "subscription_started",
-    )
-    __slots__ = (*HOOKS, "methods", "subscriptions")
-    admit: bool
-    around_method: bool
-    around_publication: bool
-    bus_event: bool
-    client_caught_up: bool
-    client_slowed: bool
-    error: bool
-    fence_passed: bool
-    frames_sent: bool
-    message: bool
-    method_ended: bool
-    method_started: bool
-    observer_asked: bool
-    observer_started: bool
-    observer_stopped: bool
-    subscription_ended: bool
-    subscription_ready: bool
-    subscription_started: bool
-    methods: bool
-    subscriptions: bool
-
-    def __init__(self) -> None:
-        for name in self.__slots__:
-            setattr(self, name, False)
+    HOOKS: ClassVar[tuple[str, ...]]
+    admit: bool = False
+    around_method: bool = False
+    around_publication: bool = False
+    bus_event: bool = False
+    client_caught_up: bool = False
+    client_slowed: bool = False
+    error: bool = False
+    fence_passed: bool = False
+    frames_sent: bool = False
+    message: bool = False
+    method_ended: bool = False
+    method_started: bool = False
+    observer_asked: bool = False
+    observer_started: bool = False
+    observer_stopped: bool = False
+    subscription_ended: bool = False
+    subscription_ready: bool = False
+    subscription_started: bool = False
+    methods: bool = False
+    subscriptions: bool = False
 
     def look(self, plugins: PluginManager) -> None:
         """See who listens."""
@@ -136,6 +115,11 @@ class Hears:
         self.subscriptions = (
             self.subscription_started or self.subscription_ready or self.subscription_ended
         )
+
+
+Hears.HOOKS = tuple(
+    each.name for each in fields(Hears) if each.name not in ("methods", "subscriptions")
+)
 
 
 class PluginManager(pluggy.PluginManager):
