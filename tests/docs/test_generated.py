@@ -207,3 +207,23 @@ def test_examples_of_the_command_line_are_good() -> None:
         assert ended.value.code == 0, example
         for option in re.findall(r"--[\w-]+", example):
             assert option in page
+
+
+def test_links_of_a_site_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from _links import dead_links
+
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "index.html").write_text(
+        '<a href="inner/a%20b.html#two">good</a> <a href="#here">good</a><p id="here">'
+        '<a href="https://example.org/none">elsewhere</a> <img src="picture.png">'
+        '<a href="inner/a%20b.html#three">no anchor</a> <a href="page.md">no page</a>'
+        '<a href="../outside.html">outside</a>'
+    )
+    (tmp_path / "inner" / "a b.html").write_text('<h2 id="two">2</h2><a href="../index.html#here">')
+    assert dead_links(tmp_path) == [
+        "index.html: picture.png",
+        "index.html: inner/a%20b.html#three",
+        "index.html: page.md",
+        "index.html: ../outside.html",
+    ]
