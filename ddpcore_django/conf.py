@@ -26,11 +26,11 @@ class Conf:
     """What `DDPCORE` may hold, in lower case here and in upper case there.
 
     Attributes:
-        bus: URL of what brings word of changes. ``"auto"``: NOTIFY where the default database is
-            PostgreSQL, else within the process. ``"memory:"``: never NOTIFY, for one process that
-            writes and serves alone. Any other is then the default of ``ddpcore serve --bus``; if
-            that bus has a publisher, every process of the project tells it of what it commits, and
-            nothing is sent by NOTIFY.
+        bus: How word of a change travels: the URL of a bus. ``"auto"``: NOTIFY where the default
+            database is PostgreSQL, else within the process. ``"memory:"``: never NOTIFY, for one
+            process that writes and serves alone. Any other is then the default of
+            ``ddpcore serve --bus``; if that bus has a publisher, every process of the project
+            tells it of what it commits, and nothing is sent by NOTIFY.
         atomic_methods: Whether each `def` endpoint runs in a transaction of its own, so that one
             that fails has written nothing.
         threads: Threads in which methods, publications and queries may be in the database at once.

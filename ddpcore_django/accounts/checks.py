@@ -97,8 +97,8 @@ def check_mails(**_: Any) -> list[checks.CheckMessage]:
     Ids:
         ddpcore.E104: Mails are to be sent to who signs up, and there is no `ROOT_URL`. What to do:
             say where clients find the site: ``DDPCORE_ACCOUNTS = {"ROOT_URL": "https://…/"}``.
-        ddpcore.W102: There is no `ROOT_URL`: nobody can reset a password by mail. What to do: the
-            same, unless nobody is to.
+        ddpcore.W102: There is no `ROOT_URL`: nobody can reset a password by mail. What to do: set
+            it, unless nobody is to.
     """
     if check_settings() or accounts_conf().root_url:
         return []

@@ -34,7 +34,7 @@ class AccountsConf:
         reset_days: Days that a link to reset a password works. Meteor's value.
         enroll_days: Days that a link for a user made by somebody else works, and one that
             verifies an address. Meteor's value.
-        root_url: URL that links in mails begin with. Without it none can be sent: what a request
+        root_url: What links in mails begin with, a URL. Without it none can be sent: what a request
             says of the host is not to be trusted.
         site_name: How mails call the site; None: the host of `ROOT_URL`.
         cookie_login: Whether a connection may log in with the Django session of its handshake.

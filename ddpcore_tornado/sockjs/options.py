@@ -31,8 +31,8 @@ class Options:
             ``/websocket`` is there.
         jsessionid: Whether answers to sessions set the cookie ``JSESSIONID``, by which some load
             balancers keep a client at its process.
-        client_url: URL at which the iframe page finds the client's code. It must be the very
-            version that pages use. It runs as a page of this host: rather serve it yourself.
+        client_url: Where the iframe page finds the client's code. It must be the very version
+            that pages use. It runs as a page of this host: rather serve it yourself.
         max_waiting: Sessions that may be without a request; further ones are refused with 503.
             Clients are without one for the moment between two polls, but whoever invents session
             ids makes sessions that nobody ever comes back to.

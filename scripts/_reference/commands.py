@@ -14,8 +14,8 @@ from ddpcore_django.management.commands import ddp, ddp_triggers
 
 __all__ = ["REGIONS"]
 
-WIDTH = "100"
-"""Columns of the terminal that the texts are made for."""
+WIDTH = "90"
+"""Columns of the terminal that the texts are made for: as many as a page of the site shows."""
 
 EXAMPLES = {
     "serve": "ddpcore serve --settings mysite.settings --bind :8000 --workers 4",

@@ -33,17 +33,17 @@ def metrics() -> str:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         if name == "ddpcore_worker_up":
             known = ["worker"]
+        unit = next((each for each in ("seconds", "bytes") if each in name.split("_")), "")
         rows.append(
             [
                 f"`{name}`",
-                family.type,
+                f"{family.type}, {unit}" if unit else family.type,
                 ", ".join(f"`{each}`" for each in known if each != "le"),
-                next((unit for unit in ("seconds", "bytes") if unit in name.split("_")), ""),
                 family.documentation.removesuffix("."),
             ]
         )
     rows.sort(key=lambda each: (each[0].startswith("`process"), each[0]))
-    return texts.table(["metric", "type", "labels", "unit", "meaning"], rows)
+    return texts.table(["metric", "type, unit", "labels", "meaning"], rows)
 
 
 def buckets() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -51,15 +52,20 @@ def row(name: str, default: str, text: str) -> list[str]:
     return [f"`{name}`", f"`{default}`" if default else "", unit, meaning + more]
 
 
+def shown(value: object) -> str:
+    """A default, as the texts write such values."""
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
 def rows_of_dataclass(kind: type, *, upper: bool = False) -> list[list[str]]:
     """The attributes of a dataclass."""
     meanings = texts.section(kind, "Attributes")
     rows = []
     for each in dataclasses.fields(kind):
         if each.default_factory is not dataclasses.MISSING:
-            default = repr(each.default_factory())
+            default = shown(each.default_factory())
         else:
-            default = repr(each.default)
+            default = shown(each.default)
         name = each.name.upper() if upper else each.name
         rows.append(row(name, default, meanings.get(each.name, "")))
     return rows
@@ -69,7 +75,7 @@ def rows_of_function(function: Callable[..., Any]) -> list[list[str]]:
     """The arguments of a function that need not be given."""
     meanings = texts.section(function, "Args")
     return [
-        row(each.name, repr(each.default), meanings.get(each.name, ""))
+        row(each.name, shown(each.default), meanings.get(each.name, ""))
         for each in inspect.signature(function).parameters.values()
         if each.default is not each.empty
     ]

@@ -23,7 +23,6 @@ UNITS = (
     "sessions",
     "subscriptions",
     "threads",
-    "URL",
 )
 """The text of a quantity begins with its unit: "Seconds between two pings"."""
 
@@ -67,7 +66,7 @@ def with_unit(text: str) -> tuple[str, str]:
     """The unit of a quantity, and the rest of its text; no unit if there is none."""
     word, space, rest = text.partition(" ")
     for unit in UNITS:
-        if space and word.lower() == unit.lower():
+        if space and word.lower() == unit:
             return unit, rest
     return "", text
 
