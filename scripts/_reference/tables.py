@@ -24,7 +24,7 @@ __all__ = ["REGIONS"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SLOW = texts.link("slow clients", "../explanation/limits.md#slow-clients")
+SLOW = texts.link("slow clients", "../explanation/slow-clients.md")
 SEE = {
     "BUS": texts.link("the bus", "bus.md"),
     "CAPTURE": texts.link("triggers", "../how-to/triggers.md"),
