@@ -22,17 +22,21 @@ EXAMPLES = {
     "check": "ddpcore check --settings mysite.settings --bind :8000 --workers 4",
     "plugins": "ddpcore plugins --settings mysite.settings",
     "demo": "ddpcore demo --bind 127.0.0.1:8765",
+    "types": "ddpcore types --settings mysite.settings --output web/server.d.ts",
+    "port-django-ddp": "ddpcore port-django-ddp --write mysite",
     "explain": "ddpcore explain --settings mysite.settings BooksByAuthorEmail jane@example.org",
     "call": "ddpcore call localhost:8000 bookstore.count",
     "sub": "ddpcore sub localhost:8000 AllBooks --ready",
     "load": "ddpcore load localhost:8000 --calls bookstore.count --clients 100 --duration 10",
 }
-"""Where the help of a command has an example of its own, that is enough."""
+"""One for each command; a plugin's command may be without."""
 
 PAGES = {
     "serve": ("serving", "serving.md"),
     "check": ("checks", "checks.md"),
     "plugins": ("hooks", "hooks.md"),
+    "types": ("typed clients", "../how-to/typed-clients.md"),
+    "port-django-ddp": ("coming from django-ddp", "../coming-from/django-ddp.md"),
     "explain": ("live queries", "../explanation/live-queries.md"),
     "call": ("the client", "../how-to/client.md"),
     "sub": ("the client", "../how-to/client.md"),
