@@ -26,7 +26,8 @@ __all__ = ["Hears", "PluginManager", "plugin_name"]
 logger = logging.getLogger(__name__)
 
 TRACE = "DDPCORE_TRACE_HOOKS"
-"""The environment variable that has every call of a hook written to standard error."""
+"""Variable of the environment: with any value but ``0`` every call of a hook is written to standard
+error. What clients may want to keep secret is left out."""
 
 # What a trace shows no more of than that it is there: it may hold what a client keeps secret.
 SECRET = frozenset(

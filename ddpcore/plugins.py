@@ -39,7 +39,8 @@ __all__ = [
 GROUP = "ddpcore"
 
 DISABLE = "DDPCORE_DISABLE"
-"""The environment variable with the names of plugins that are not to be used, with commas."""
+"""Variable of the environment: names of plugins that are not to be used, with commas, as
+`--disable` names them one by one."""
 
 
 class BuiltIn:

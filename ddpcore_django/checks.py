@@ -38,7 +38,12 @@ def before_serving() -> list[checks.CheckMessage]:
 
 
 def check_driver(**_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.E001: Django would silently use psycopg 3, which ddpcore does not listen with."""
+    """Whether Django would silently use psycopg 3, which ddpcore does not listen with.
+
+    Ids:
+        ddpcore.E001: psycopg 3 is installed, and Django prefers it to psycopg2, which ddpcore
+            uses. What to do: ``pip uninstall psycopg``.
+    """
     if connections[DEFAULT_DB_ALIAS].vendor != "postgresql":
         return []
     if find_spec("psycopg") is None:
@@ -53,7 +58,14 @@ def check_driver(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_collections(**_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.E002: a collection names unknown fields. ddpcore.W001: it publishes no field."""
+    """Whether collections name fields that there are, and any of the user model.
+
+    Ids:
+        ddpcore.E002: `fields` or `carries` of a collection names what the model does not have.
+            What to do: correct the name.
+        ddpcore.W001: A collection publishes the user model, but no field of it. What to do: name
+            those that clients may see: ``fields = ["username"]``.
+    """
     messages: list[checks.CheckMessage] = []
     for collection in API.collections.values():
         unknown = {"fields": collection.check_fields(), "carries": collection.check_carries()}
@@ -80,7 +92,13 @@ def check_collections(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_capture(**_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.E003: triggers are chosen where they cannot work."""
+    """Whether triggers are chosen where they cannot work.
+
+    Ids:
+        ddpcore.E003: `CAPTURE`, or `capture` of a collection, is none there is, or triggers are
+            chosen where they cannot work. What to do: choose ``"signals"``; triggers need
+            PostgreSQL as the default database, and a bus that is not ``memory:``.
+    """
     chosen = [
         f"{type(each).__name__}.capture"
         for each in API.collections.values()
@@ -114,7 +132,16 @@ def check_capture(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_triggers(databases: Any = None, **_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.W002: a table lacks any of its triggers. ddpcore.W003: they are stale."""
+    """Whether all triggers are there.
+
+    Ids:
+        ddpcore.W002: Changes of a table that is captured by triggers are lost: a trigger is missing
+            or disabled, or the table can have none. What to do: run ``manage.py ddp_triggers
+            install``; where the table can have none, write ``capture = "signals"`` into its
+            collection.
+        ddpcore.W003: The triggers of a table are stale. What to do: run ``manage.py ddp_triggers
+            install``.
+    """
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
     try:

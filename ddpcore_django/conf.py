@@ -26,25 +26,27 @@ class Conf:
     """What `DDPCORE` may hold, in lower case here and in upper case there.
 
     Attributes:
-        bus: How word of a change travels: ``"auto"`` (NOTIFY where the database is PostgreSQL,
-            else within the process), ``"memory:"`` (never NOTIFY), or the URL of a bus, which
-            is then the default of `ddpcore serve --bus`. If that bus has a publisher, every
-            process of the project tells it of what it commits, and nothing is sent by NOTIFY.
-        atomic_methods: Whether each method runs in a transaction of its own, so that a method
+        bus: How word of a change travels: the URL of a bus. ``"auto"``: NOTIFY where the default
+            database is PostgreSQL, else within the process. ``"memory:"``: never NOTIFY, for one
+            process that writes and serves alone. Any other is then the default of
+            ``ddpcore serve --bus``; if that bus has a publisher, every process of the project
+            tells it of what it commits, and nothing is sent by NOTIFY.
+        atomic_methods: Whether each `def` endpoint runs in a transaction of its own, so that one
             that fails has written nothing.
-        threads: How many methods, publications and queries may be in the database at once; each
-            thread holds one connection, so mind the database's limit.
-        watch: Labels of further models whose changes are to be announced, such as
-            ``"shop.Price"``: models that publications read but no `Collection` publishes.
-        capture: How changes are noticed, where a collection does not say it: ``"signals"``
-            (Django's, by what the ORM does) or ``"triggers"`` (PostgreSQL's, by whatever anyone
-            does; see `ddpcore_django.triggers`).
+        threads: Threads in which methods, publications and queries may be in the database at once.
+            Each holds a connection: mind the database's limit, and count the server processes.
+        watch: Labels of further models whose changes are announced, such as ``"shop.Price"``:
+            those that publications read and no `Collection` publishes.
+        capture: How changes are noticed, where a collection does not say it: ``"signals"``,
+            Django's, by what the ORM does, or ``"triggers"``, PostgreSQL's, by whatever anyone
+            does.
         poll_interval: Seconds between two runs of a query that is asked as a whole when something
-            changes: the least, so that many changes cost few runs.
-        plugins: Names of plugins for the project's server, beside the installed ones, such as
-            ``"shop.plugins.Audit"``: a module, an object, or a class, of which one is made.
-        server: Further arguments of `ddpcore.Server`, such as ``{"connect_timeout": 20}``; those
-            that have places of their own are not among them.
+            changes: the least, so that a burst of changes costs the database one run.
+        plugins: Names of plugins for the project's server, beside the installed ones:
+            ``"shop.plugins.Audit"`` is a module, an object, or a class, of which one is made.
+        server: Further arguments of `ddpcore.Server`, such as
+            ``{"connect_timeout": 20, "forwarded_count": 1}``. Not `threads`, `bus`, `executor`,
+            `clock` and `plugins`, which have places of their own or none in a project.
         site: What answers at paths that are not DDP's: the project's ``"wsgi"`` or ``"asgi"``
             application, or None: nothing.
     """

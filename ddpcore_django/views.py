@@ -34,6 +34,8 @@ _apps: list[MeteorApp] = []
 _lock = threading.Lock()
 
 ENVIRONMENT = "METEOR_PUBLIC_ENVS"
+"""Variable of the environment: names of variables, with spaces or commas, that become public
+settings of a Meteor app that `MeteorView` serves. The Django setting of this name is a list."""
 
 PIECE = 256 * 1024
 """Bytes of a large file that are sent at once."""

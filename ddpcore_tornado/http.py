@@ -27,7 +27,7 @@ class LimitedHTTPServer(HTTPServer):
 
     Args:
         request_callback: What serves, such as a `tornado.web.Application`.
-        limits: The limits; by default those of `Limits`.
+        limits: A `Limits`; None: the defaults. Give the same to `handlers`.
         forwarded_count: How many proxies stand before it. With any, or on a Unix socket, the
             peers are not the clients, and `Limits.connections_per_address` is left to those who
             know the clients.
@@ -93,8 +93,8 @@ def listen(
         application: A `tornado.web.Application`, or what else Tornado can serve.
         port: The port; 0: any that is free.
         address: The IP address or host name to listen on; None: all of this machine.
-        limits: The limits; by default those of `Limits`.
-        forwarded_count: How many proxies stand before it; give the same to `ddpcore.Server`.
+        limits: A `Limits`; None: the defaults. Give the same to `handlers`.
+        forwarded_count: Proxies that stand before it; give the same to `ddpcore.Server`.
         settings: Further arguments of `tornado.httpserver.HTTPServer`, such as `ssl_options`.
 
     Returns:

@@ -15,13 +15,20 @@ class Limits:
     """Limits of one process, for sockets of all kinds.
 
     Attributes:
-        connections: Sockets that may be connected at once, in all.
-        connections_per_address: Those of one address; also the DDP clients of one address, however
-            they come. Of IPv6 a network of 64 bits counts as one address, as one customer has it.
+        connections: Connections that there may be at once, of any kind, in each process; fewer if
+            it may open fewer files. One more gets 503. On the command line ``--max-connections``.
+        connections_per_address: Connections of one address to each process; an office is behind
+            one. Also the DDP clients of one address, however they come. Of IPv6 a network of 64
+            bits counts as one address, as one customer has it. One more gets 429. On the command
+            line ``--max-connections-per-address``.
         header_timeout: Seconds in which a request must have come up to the end of its headers,
-            the TLS handshake included; also how long a connection may lie idle between two.
-        header_size: Bytes that the headers of a request may have.
-        body_timeout: Seconds in which the body of a request must have come that is not for a site.
+            the TLS handshake included; also how long a connection may lie idle between two, so
+            proxies must keep theirs idle for less. Then it is closed. On the command line
+            ``--header-timeout``.
+        header_size: Bytes that the headers of a request may have, cookies among them; with more
+            the connection is closed.
+        body_timeout: Seconds in which the body of a request must have come that is not for a site;
+            then the connection is closed.
 
     Raises:
         ddpcore.DDPError: One of them is not positive, or infinite.

@@ -47,13 +47,13 @@ class AllMetrics:
         }
         self._left_out += len(self._sockets) - len(answered)
         lines = [
-            "# HELP ddpcore_worker_up Whether a worker has answered.",
+            "# HELP ddpcore_worker_up With --workers: 1 if a worker has answered.",
             "# TYPE ddpcore_worker_up gauge",
             *(
                 f'ddpcore_worker_up{{worker="{number}"}} {int(number in answered)}'
                 for number in self._sockets
             ),
-            "# HELP ddpcore_workers_left_out_total Times that a worker did not answer in time.",
+            "# HELP ddpcore_workers_left_out_total With --workers: answers that came too late.",
             "# TYPE ddpcore_workers_left_out_total counter",
             f"ddpcore_workers_left_out_total {self._left_out}",
         ]

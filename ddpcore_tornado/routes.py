@@ -33,8 +33,9 @@ def handlers(
         server: It is started with its first client; stop it yourself when you stop.
         prefix: What comes before ``/websocket`` and ``/sockjs``, e.g. ``"/live"``.
         origins: Origins of web pages that may connect, beside those of the same host; ``*``: all.
-        sockjs: How SockJS is spoken; by default as in Meteor.
-        limits: What of it concerns DDP clients, however they come; by default that of `Limits`.
+        sockjs: How SockJS is spoken, a `ddpcore_tornado.sockjs.Options`; None: as in Meteor.
+        limits: A `Limits`, of which `connections_per_address` and `body_timeout` matter here; None:
+            the defaults. Give the same to `listen`.
     """
     policy = Origins(origins)
     options = sockjs or sockjs_http.Options()

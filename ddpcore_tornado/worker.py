@@ -26,6 +26,8 @@ from ddpcore_tornado.tls import Certificate
 __all__ = ["Place", "Worker"]
 
 VARIABLE = "DDPCORE_WORKER"
+"""Variable of the environment: set by the parent of ``--workers`` for each worker, and by nobody
+else; it says where the worker's sockets are."""
 
 # Seconds between two looks at whether the bus has its database. Load balancers ask as often.
 LOOK = 1.0

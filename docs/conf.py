@@ -41,7 +41,6 @@ napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = f"ddpcore {version}"
-html_static_path = ["_static"]
 html_copy_source = False
 copybutton_prompt_text = "$ "
 

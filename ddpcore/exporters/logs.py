@@ -72,37 +72,48 @@ class EventLog:
 
     @hookimpl
     def ddpcore_session_opened(self, connection: ConnectionHandle) -> None:
-        """``session opened``."""
+        """``session opened``: A client has connected."""
         self._log("session opened", connection)
 
     @hookimpl
     def ddpcore_session_closed(self, connection: ConnectionHandle) -> None:
-        """``session closed``."""
+        """``session closed``: The session is over, and cannot be resumed any more."""
         self._log("session closed", connection)
 
     @hookimpl
     def ddpcore_user_changed(self, connection: ConnectionHandle, user_id: str | None) -> None:
-        """``user changed``."""
+        """``user changed``: Somebody has logged in or out. Fields: `user`."""
         self._log("user changed", connection, user=user_id)
 
     @hookimpl
     def ddpcore_method_ended(
         self, context: MethodContext, seconds: float, error: MeteorError | None, size: int
     ) -> None:
-        """``method ended``."""
+        """``method ended``: A call has been answered.
+
+        Fields: `call`, `user`, `seconds`, `size` of its result in bytes; `error`, the code, if it
+        failed; `params` if they may be shown.
+        """
         more = self._of(context, seconds, error)
         self._log("method ended", context.connection, error, **more, size=size)
 
     @hookimpl
     def ddpcore_subscription_ready(self, context: PublicationContext, seconds: float) -> None:
-        """``subscription ready``."""
+        """``subscription ready``: Its initial documents are sent.
+
+        Fields: `call`, `user`, `seconds` since it was asked for; `params` if they may be shown.
+        """
         self._log("subscription ready", context.connection, **self._of(context, seconds, None))
 
     @hookimpl
     def ddpcore_subscription_ended(
         self, context: PublicationContext, seconds: float, error: MeteorError | None
     ) -> None:
-        """``subscription ended``."""
+        """``subscription ended``: The client has stopped it, or an error has.
+
+        Fields: `call`, `user`, `seconds` that it lived; `error`, the code, if one ended it;
+        `params` if they may be shown.
+        """
         more = self._of(context, seconds, error)
         self._log("subscription ended", context.connection, error, **more)
 

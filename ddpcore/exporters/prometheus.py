@@ -68,9 +68,13 @@ class Prometheus:
             return Histogram(name, text, labels, registry=registry, buckets=SECONDS)
 
         self._opened = counter("sessions_opened", "Sessions that have begun.")
-        self._messages = counter("messages_received", "Messages of clients.", "kind")
+        self._messages = counter(
+            "messages_received", "Messages of clients, by what they are.", "kind"
+        )
         self._received = counter("received_bytes", "Bytes of what clients send.")
-        self._methods = histogram("method", "Time that calls of methods took.", "method")
+        self._methods = histogram(
+            "method", "Time that calls of methods took, waiting for a thread included.", "method"
+        )
         self._failed = counter("method_errors", "Calls that ended in an error.", "method", "error")
         self._ready = histogram(
             "subscription_ready", "Time from a subscription to its ready.", "publication"
@@ -83,7 +87,9 @@ class Prometheus:
         )
         self._changes = counter("bus_changes", "Changes that the bus has delivered.", "op")
         self._gaps = counter("bus_gaps", "Times when changes may have been missed.")
-        self._fences = histogram("fence", "Time that methods' own writes took to come back.")
+        self._fences = histogram(
+            "fence", "Time that methods' own writes took to come back: the lag."
+        )
         self._errors = counter("internal_errors", "Failures that clients see as a 500.", "kind")
         registry.register(_Present(self._servers))
 
@@ -189,7 +195,11 @@ class _Present(Collector):
         yield gauge("sessions", "Sessions, those of clients that may come back too.", len(sessions))
         yield gauge("subscriptions", "Subscriptions.", subscriptions)
         observers = [each for server in servers for each in server.observers()]
-        kinds = GaugeMetricFamily("ddpcore_observers", "Distinct queries.", labels=["kind"])
+        kinds = GaugeMetricFamily(
+            "ddpcore_observers",
+            "Distinct queries that are watched: matched, polled, keys.",
+            labels=["kind"],
+        )
         for kind in ("matched", "keys", "polled"):
             kinds.add_metric([kind], sum(each.kind == kind for each in observers))
         yield kinds
@@ -198,7 +208,7 @@ class _Present(Collector):
         traffic = [server.traffic for server in servers]
         yield gauge(
             "clients_blocked",
-            "Clients that do not take what they are sent.",
+            "Clients that do not take what they are sent, at present.",
             sum(each.blocked for each in traffic),
         )
         for name, attribute, text in (
@@ -206,8 +216,14 @@ class _Present(Collector):
             ("sent_bytes", "bytes", "Bytes of what clients are sent."),
             ("clients_slowed", "slowed", "Times that a client became one that takes nothing."),
             ("clients_cut_off", "cut_off", "Clients that were given up for it."),
-            ("changes_put_together", "put_together", "Changes that slow clients did not need."),
+            (
+                "changes_put_together",
+                "put_together",
+                "Changes that slow clients need not be told one by one.",
+            ),
         ):
             yield counted(name, text, sum(getattr(each, attribute) for each in traffic))
         connected = [server.bus.connected for server in servers if server.running]
-        yield gauge("bus_connected", "Whether changes are heard as they happen.", all(connected))
+        yield gauge(
+            "bus_connected", "1: changes are heard as they happen; 0: they are not.", all(connected)
+        )

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "path_prefix", "settings_of_environment"]
 
+SETTINGS = "METEOR_SETTINGS"
+"""Variable of the environment: the settings of a Meteor app, a JSON object such as
+``{"public": {"name": "value"}}``, as for Meteor's own server. Pages get what is public."""
+
+VERSION = "AUTOUPDATE_VERSION"
+"""Variable of the environment: what all versions of a Meteor app are to be, in place of hashes of
+its files, as for Meteor's own server: clients load the page anew when it changes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -49,9 +57,7 @@ class Options:
     runtime_config: (
         Mapping[str, Any] | Callable[[dict[str, Any], Request], Mapping[str, Any]] | None
     ) = None
-    autoupdate_version: str | None = field(
-        default_factory=lambda: os.environ.get("AUTOUPDATE_VERSION") or None
-    )
+    autoupdate_version: str | None = field(default_factory=lambda: os.environ.get(VERSION) or None)
 
     @property
     def path(self) -> str:
@@ -92,7 +98,7 @@ def settings_of_environment(environ: Mapping[str, str] = os.environ) -> dict[str
     Raises:
         ddpcore.DDPError: It is no JSON object.
     """
-    text = environ.get("METEOR_SETTINGS") or "{}"
+    text = environ.get(SETTINGS) or "{}"
     try:
         found = json.loads(text)
     except ValueError as problem:

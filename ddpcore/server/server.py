@@ -77,38 +77,46 @@ class Server:
     """What clients can call and subscribe to.
 
     Args:
-        heartbeat_interval: Seconds between pings of a silent client; 0: never (Meteor's 15).
-        heartbeat_timeout: Seconds a client may take to answer one (Meteor's 15).
-        connect_timeout: Seconds a socket may stay open without a `connect` message (45, what
-            Meteor intends); 0: for ever.
-        grace_period: Seconds a session goes on without its client, which may come back and resume
-            it (Meteor's 15); 0: not at all.
+        heartbeat_interval: Seconds between pings of a silent client; 0: never. Meteor's value.
+        heartbeat_timeout: Seconds that a client may take to answer one. Meteor's value.
+        connect_timeout: Seconds that a socket may stay open without a `connect` message; 0: for
+            ever. What Meteor intends.
+        grace_period: Seconds that a session goes on without its client, which may come back and
+            resume it; 0: not at all. Meteor's value.
         grace_queue: Frames kept for such a client, both of those sent last, which may be lost, and
-            of those it was not there for (Meteor's 100). One more ends the session. Changes of
-            documents do not count: of each document just the latest is kept.
-        max_absent: Sessions that may wait for their clients (10,000). One more ends the one that
-            has waited longest; its client gets a new session.
-        max_queue: Messages of one client that may wait for their turn (100); beyond, its socket
-            is not read, so a flood stays with who makes it.
-        max_queue_size: Bytes that these may have together (65,536), or one that is larger.
-        max_subscriptions: Subscriptions that a client may have at once (1,000); one more is
-            answered with `nosub` and the error 429.
-        max_message_size: Bytes that a message of a client may have (1,048,576). Meteor has no
-            limit; what clients send is method calls, and a megabyte of JSON already costs a dozen
-            megabytes of objects. A client that sends more is closed with code 1009.
-        max_anonymous_message_size: The same of one that is not logged in. None: 65,536 if there
-            is a method `login`, else `max_message_size`, as nobody is anybody then.
-        high_water: Bytes that may wait to be taken by one client's network (65,536). Beyond, the
-            changes of documents that a client has not been told are put together to one for each.
-        stuck_timeout: Seconds that a client may take nothing of what waits for it (60); then its
-            socket is closed with code 1008. 0: for ever.
-        threads: How many `def` handlers may run at once; further ones wait for a thread.
-        forwarded_count: How many proxies stand before the server and add to `X-Forwarded-For`. A
-            client's address is the one so far from the right; 0: the peer of the socket.
-        bus: Where changes of data come from; a `MemoryBus` by default.
+            of those it was not there for. One more ends the session. Changes of documents do not
+            count: of each document just the latest is kept. Meteor's value.
+        max_absent: Sessions that may wait for their clients. One more ends the one that has
+            waited longest; its client gets a new session.
+        max_queue: Messages of one client that may wait for their turn; beyond, its socket is not
+            read, so that a flood stays with who makes it. As many of its methods that called
+            `unblock()` may be at work.
+        max_queue_size: Bytes that these may have together, or one that is larger: parsed they are
+            many times as much.
+        max_subscriptions: Subscriptions that a client may have at once; one more is answered with
+            `nosub` and the error 429. Pages have a dozen.
+        max_message_size: Bytes that a message of a client may have; one that sends more is closed
+            with code 1009. Meteor has no limit; what clients send is method calls, and a megabyte
+            of JSON already costs a dozen megabytes of objects.
+        max_anonymous_message_size: Bytes that a message of one may have that is not logged in, as
+            nobody knows who makes us hold it. None: 65,536 if there is a method `login`, else
+            `max_message_size`, as nobody is anybody then. It is the user of the moment that
+            counts, when a message begins to come.
+        high_water: Bytes that may wait to be taken by one client's network. Beyond, the changes of
+            documents that a client has not been told are put together to one for each. Enough to
+            have something at hand whenever the network takes more; a thousand clients that take
+            nothing hold 64 MB.
+        stuck_timeout: Seconds that a client may take nothing of what waits for it; then its socket
+            is closed with code 1008. 0: for ever. Long enough for a telephone in a tunnel.
+        threads: Threads for `def` handlers; further ones wait for one of them.
+        forwarded_count: Proxies that stand before the server and add to `X-Forwarded-For`. A
+            client's address is the one so far from the right, and whether it came by TLS is what
+            they say in `X-Forwarded-Proto`; 0: the peer of the socket. Meteor's
+            `HTTP_FORWARDED_COUNT`.
+        bus: Where changes of data come from; None: a `MemoryBus`.
         executor: Makes what runs `def` handlers, at each start, in place of `threads` threads
             of the server's own.
-        clock: The time, for heartbeats and other deadlines; by default the event loop's.
+        clock: The time, for heartbeats and other deadlines; None: the event loop's.
         plugins: Plugins for this server alone, beside the installed ones.
 
     Attributes:

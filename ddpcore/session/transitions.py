@@ -2,7 +2,7 @@
 
 `TRANSITIONS`: in which state it is, what happens, in which state it is then. `REACTIONS`: in which
 state it is, which message comes, what is done with it. The machine goes by these tables alone, and
-the picture in docs/explanation/architecture.md is made from them (scripts/state_picture.py).
+the picture in docs/explanation/architecture.md is made from them (scripts/reference).
 """
 
 from __future__ import annotations

@@ -24,7 +24,12 @@ def register() -> None:
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.E101: `DDPCORE_ACCOUNTS` holds what it cannot."""
+    """Whether the settings can be meant.
+
+    Ids:
+        ddpcore.E101: `DDPCORE_ACCOUNTS` holds a key or a choice that does not exist. What to do:
+            the text names those that there are.
+    """
     try:
         accounts_conf()
     except ImproperlyConfigured as problem:
@@ -33,7 +38,12 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_apps(**_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.E102: an app is not installed that accounts need."""
+    """Whether the apps are installed that accounts need.
+
+    Ids:
+        ddpcore.E102: An app is missing in `INSTALLED_APPS`. What to do: add the one that the text
+            names.
+    """
     needed = ["ddpcore_django", "django.contrib.auth", "django.contrib.contenttypes"]
     if not check_settings() and accounts_conf().cookie_login:
         needed.append("django.contrib.sessions")
@@ -49,7 +59,15 @@ def check_apps(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_hashers(**_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.E103: no password could be hashed. ddpcore.W101: new ones are hashed otherwise."""
+    """Whether passwords are hashed so that Meteor's clients can log in by them.
+
+    Ids:
+        ddpcore.E103: No hasher of digests is in `PASSWORD_HASHERS`: nobody could log in by a
+            digest, which is what Meteor's clients send. What to do: put
+            ``"ddpcore_django.accounts.hashers.PBKDF2DigestHasher"`` first.
+        ddpcore.W101: The first hasher is none of digests: passwords that are set stay out of reach
+            for Meteor's clients. What to do: put one of digests first.
+    """
     hint = f"Put {_HASHER} first in PASSWORD_HASHERS, and leave the others behind it."
     found = [isinstance(each, DigestHasher) for each in hashers.get_hashers()]
     if not any(found):
@@ -74,7 +92,14 @@ def check_hashers(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_mails(**_: Any) -> list[checks.CheckMessage]:
-    """ddpcore.E104, ddpcore.W102: mails have links, and nobody says what they begin with."""
+    """Whether it is known what links in mails begin with.
+
+    Ids:
+        ddpcore.E104: Mails are to be sent to who signs up, and there is no `ROOT_URL`. What to do:
+            say where clients find the site: ``DDPCORE_ACCOUNTS = {"ROOT_URL": "https://…/"}``.
+        ddpcore.W102: There is no `ROOT_URL`: nobody can reset a password by mail. What to do: set
+            it, unless nobody is to.
+    """
     if check_settings() or accounts_conf().root_url:
         return []
     hint = 'Say where clients find the site: DDPCORE_ACCOUNTS = {"ROOT_URL": "https://…/"}.'

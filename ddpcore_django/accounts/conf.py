@@ -19,25 +19,28 @@ class AccountsConf:
 
     Attributes:
         signup: Whether clients may make accounts (`createUser`); otherwise they are told
-            "Signups forbidden". Off by default: a Django project decides who its users are.
-        login_days: Days that a login lasts without a new one (Meteor's default, 90).
-        sweep_interval: Seconds between two looks for expired tokens, per process (Meteor's, 600);
-            0: only when it starts.
-        ambiguous_errors: Whether a failed login does not say what was wrong (Meteor 3's default).
-        profile: What a client sees of its own user as `profile`: the path of a function of the
-            user that gives a dictionary, or names of fields. Nothing by default.
-        signup_profile: Names of the user model's fields that `createUser` may set out of the
-            client's `profile`. None by default: a client could make itself anything.
+            "Signups forbidden". A Django project decides who its users are.
+        login_days: Days that a login lasts. Meteor's value.
+        sweep_interval: Seconds between two looks for expired logins, in each process; 0: only at
+            the start. Meteor's value.
+        ambiguous_errors: Whether a failed login does not say what was wrong, as in Meteor 3:
+            strangers do not find out who has an account.
+        profile: What clients see of their own user as `profile`: names of fields, or the path of
+            a function of the user that gives a dictionary. Nothing, so that nothing leaks.
+        signup_profile: Names of fields of the user that a client may set, by `createUser` or later
+            by its own `profile`. None: a client could make itself anything.
         email_domain: If given, only addresses of this domain may sign up.
         send_verification: Whether who signs up with an address is sent a link to verify it.
-        reset_days: Days that a link to reset a password works (Meteor's, 3).
-        enroll_days: Days that a link for a user made by somebody else works (Meteor's, 30).
-        root_url: What the links in mails begin with; without it they cannot be sent.
-        site_name: How mails call the site; by default the host of `root_url`.
+        reset_days: Days that a link to reset a password works. Meteor's value.
+        enroll_days: Days that a link for a user made by somebody else works, and one that
+            verifies an address. Meteor's value.
+        root_url: What links in mails begin with, a URL. Without it none can be sent: what a request
+            says of the host is not to be trusted.
+        site_name: How mails call the site; None: the host of `ROOT_URL`.
         cookie_login: Whether a connection may log in with the Django session of its handshake.
-        plain_passwords: Whether passwords may be sent in plain: ``"secure"`` (over TLS or from
-            the same machine), or ``"never"``.
-        hooks: Dotted paths of modules or objects that implement hooks of accounts, see
+        plain_passwords: Whether passwords may come in plain: ``"secure"``, over TLS or from the
+            same machine, or ``"never"``.
+        hooks: Paths of modules or objects that implement hooks of accounts, see
             `ddpcore_django.accounts.hookspecs`.
     """
 

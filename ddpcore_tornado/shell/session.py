@@ -24,6 +24,9 @@ from ddpcore_tornado.shell.output import say, shown_error
 __all__ = ["Access", "connected", "limit", "read_access", "read_params", "run"]
 
 TOKEN = "DDPCORE_TOKEN"  # noqa: S105
+"""Variable of the environment: the token by which `ddpcore call`, `sub` and `load` log in, where no
+option says who."""
+
 FAREWELL = 2.0
 """Seconds that a log-out may take at the end."""
 

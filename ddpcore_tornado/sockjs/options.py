@@ -19,20 +19,23 @@ class Options:
     """How SockJS is spoken.
 
     Attributes:
-        heartbeat_delay: Seconds of silence after which an open request gets a heartbeat (45, as in
-            Meteor; sockjs-node has 25). Less than what proxies on the way take for dead.
-        disconnect_delay: Seconds a session lives without a request that waits for its frames (60,
-            as in Meteor; sockjs-node has 5, too few for a machine that is busy for a moment).
+        heartbeat_delay: Seconds of silence after which an open request gets a heartbeat. Less than
+            what proxies on the way take for dead. Meteor's value; sockjs-node has 25.
+        disconnect_delay: Seconds that a session lives without a request that waits for its frames;
+            also how long an answer may lie untaken. A client that hangs up on such a request is
+            gone at once. DDP's own `grace_period` comes after it. Meteor's value; sockjs-node has
+            5, too few for a machine that is busy for a moment.
         response_limit: Bytes after which a streaming response ends, and the client asks for
-            another (131072). Browsers keep all of a response in memory until it ends.
-        websocket: Whether clients may use WebSockets. Without, ``/websocket`` is not found.
-        jsessionid: Set the cookie ``JSESSIONID`` in answers to sessions, for load balancers that
-            keep to a process whoever has one.
+            another. Browsers keep all of a response in memory until it ends.
+        websocket: Whether clients may use WebSockets. Without, `info` says so, and neither
+            ``/websocket`` is there.
+        jsessionid: Whether answers to sessions set the cookie ``JSESSIONID``, by which some load
+            balancers keep a client at its process.
         client_url: Where the iframe page finds the client's code. It must be the very version
             that pages use. It runs as a page of this host: rather serve it yourself.
-        max_waiting: Sessions that may be without a request (10000); further ones are refused with
-            503. Clients are without one for the moment between two polls, but whoever invents
-            session ids makes sessions that nobody ever comes back to.
+        max_waiting: Sessions that may be without a request; further ones are refused with 503.
+            Clients are without one for the moment between two polls, but whoever invents session
+            ids makes sessions that nobody ever comes back to.
 
     Raises:
         ddpcore.DDPError: A delay or limit is not positive.

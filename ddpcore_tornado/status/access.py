@@ -13,7 +13,8 @@ from ddpcore_tornado.listening import bindings_of
 __all__ = ["TOKEN", "require_token", "token"]
 
 TOKEN = "DDPCORE_STATUS_TOKEN"  # noqa: S105 - a name
-"""The environment variable with the token. Command lines can be read by all users of a machine."""
+"""Variable of the environment: the token of the status page (`--status`), of 16 characters or more.
+It is no option, since all users of a machine can read command lines."""
 
 
 def token() -> str | None:

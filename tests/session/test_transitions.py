@@ -1,8 +1,7 @@
-"""The table of a session's states, what it promises, and the picture made from it."""
+"""The table of a session's states, and what it promises."""
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,6 @@ from ddpcore.session.transitions import (
     after,
     reaction_to,
 )
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_every_state_is_reached_and_only_the_last_is_never_left():
@@ -73,9 +70,3 @@ def test_every_state_reacts_to_every_message():
 )
 def test_reactions(state, kind, version, reaction):
     assert reaction_to(REACTIONS[state], kind, version) is reaction
-
-
-def test_the_picture_in_the_docs_is_that_of_the_table():
-    script = runpy.run_path(str(ROOT / "scripts" / "state_picture.py"))
-    page = script["PAGE"].read_text()
-    assert script["drawn"](page) == page, "run .venv-test/bin/python scripts/state_picture.py"
