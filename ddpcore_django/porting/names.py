@@ -145,10 +145,10 @@ _GONE = {
         "it was never sent; save() of the user is seen by post_save", "signals-of-accounts"
     ),
     "dddp.accounts.ddp.Users": Advice(
-        "clients see their own user; what of it says DDPCORE_ACCOUNTS['PROFILE']", "dddpaccounts"
+        "clients see their own user; what of it says DDPCORE_ACCOUNTS['PROFILE']", "dddpaccountsddp"
     ),
     "dddp.accounts.ddp.Auth": Advice(
-        "the methods are there; change what they do by hooks", "dddpaccounts"
+        "the methods are there; change what they do by hooks", "dddpaccountsddp"
     ),
     "dddp.models.AleaIdMixin": Advice(
         "write aid = AleaIdField(primary_key=False, unique=True), or make it the primary key",
@@ -170,7 +170,7 @@ _GONE = {
 
 _OF_MODULES = {
     "dddp": Advice("there is nothing in its place", "dddp"),
-    "dddp.accounts": Advice("settings and hooks of accounts stand in its place", "dddpaccounts"),
+    "dddp.accounts": Advice("settings and hooks of accounts stand in its place", "dddpaccountsddp"),
     "dddp.admin": Advice("there are no tables of connections; see the status page", "dddpadmin"),
     "dddp.alea": Advice("this.random draws what the client draws", "dddpalea"),
     "dddp.api": Advice("it was internal to the server", "dddpapi"),

@@ -386,8 +386,37 @@ class _Porter:
 
     def _attribute(self, node: ast.Attribute) -> None:
         name = self.names.name_of(node.value)
-        if name and canonical(name) == "dddp.this" and node.attr in THIS:
+        if name is None or canonical(name) != "dddp.this":
+            return
+        if node.attr in THIS:
             self._find(node, f"this.{node.attr}", THIS[node.attr])
+        elif node.attr == "user" and self._asks_for_truth(node):
+            self._find(node, "this.user", _ANONYMOUS)
+        elif node.attr == "user_id" and self._compares_with_a_number(node):
+            self._find(node, "this.user_id", _TEXT)
+
+    def _asks_for_truth(self, node: ast.expr) -> bool:
+        parent = self.source.parents[node]
+        if isinstance(parent, ast.Compare):
+            others = [parent.left, *parent.comparators]
+            return any(isinstance(each, ast.Constant) and each.value is None for each in others)
+        if isinstance(parent, ast.If | ast.IfExp | ast.While | ast.Assert):
+            return parent.test is node
+        return isinstance(parent, ast.BoolOp) or (
+            isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
+        )
+
+    def _compares_with_a_number(self, node: ast.expr) -> bool:
+        parent = self.source.parents[node]
+        if not isinstance(parent, ast.Compare) or any(
+            isinstance(each, ast.Is | ast.IsNot) for each in parent.ops
+        ):
+            return False
+        others = [each for each in [parent.left, *parent.comparators] if each is not node]
+        return not all(
+            isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "str"
+            for each in others
+        )
 
     def _settings(self) -> None:
         body = self.source.tree.body
@@ -523,6 +552,10 @@ _AMBIGUOUS = Advice(
     "again",
     "the-tool",
 )
+_ANONYMOUS = Advice(
+    "nobody is an AnonymousUser, which is true: ask this.user.is_authenticated", "this"
+)
+_TEXT = Advice("it is text: compare it with str(obj.owner_id)", "this")
 _TOO_HARD = Advice("it is written in a way that this does not understand: edit it", "the-tool")
 _COMMENTS = Advice("put the import on a line of its own, and run this again", "the-tool")
 _ERROR = Advice("it takes error, reason and details: put the rest into details", "dddp")

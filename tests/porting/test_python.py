@@ -171,6 +171,17 @@ LEFT = {
         (3, "this.request"),
         (3, "this.ws"),
     ),
+    "who is nobody": (
+        ("from ddpcore_django import this\n\nif not this.user or this.user is None:\n    this.user.email\n"
+        "x = 1 if this.user else 2\n"),
+        (3, "is_authenticated"),
+        (5, "is_authenticated"),
+    ),
+    "ids that are text": (
+        ("from ddpcore_django import this\n\na = this.user_id == b.owner_id\n"
+        "c = this.user_id is None or this.user_id != str(b.owner_id)\n"),
+        (3, "str(obj.owner_id)"),
+    ),
     "serialize with two arguments": (
         ("from ddpcore_django import Collection\n\n\nclass A(Collection):\n"
         "    def serialize(self, obj, meteor_ids):\n        pass\n"),
