@@ -60,6 +60,8 @@ MOVED = {
     "dddp.api.this": _in_django("this"),
     "dddp.models.AleaIdField": _in_django("AleaIdField"),
     "dddp.views.MeteorView": _in_django("MeteorView"),
+    "dddp.websocket.MeteorError": _in_django("MeteorError"),
+    "dddp.websocket.this": _in_django("this"),
 }
 """Names that have a counterpart which is used in the same way: qualified name → place."""
 
@@ -204,5 +206,5 @@ def canonical(name: str) -> str:
 _CANONICAL = {
     f"{module}.{old.rpartition('.')[2]}": old
     for old in ("dddp.this", "dddp.MeteorError", "dddp.api.Collection", "dddp.api.Publication")
-    for module in ("dddp.api", "ddpcore_django", "ddpcore_django.api")
+    for module in ("dddp.api", "dddp.websocket", "ddpcore_django", "ddpcore_django.api")
 } | {"dddp.THREAD_LOCAL": "dddp.this"}

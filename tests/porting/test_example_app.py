@@ -198,6 +198,12 @@ async def test_its_page_its_documents_and_its_methods(project: Project) -> None:
     assert server.end() == 0, server.errors
 
 
+# As users of django-ddp had it.
+INSERT = """
+    @api_endpoint
+    def insert(self, document):
+        models.Task.objects.create(text=document['text'])
+"""
 MAPPING = """
 CREATE TABLE dddp_objectmapping (
     id serial PRIMARY KEY,
@@ -235,7 +241,8 @@ async def test_documents_can_keep_their_ids(project: Project) -> None:
             "from ddpcore_django import AleaIdField\nfrom django.db import models\n",
         ),
     )
-    pages.write({name: text for name, text in files.items() if "0002" in name}, project.site)
+    names = ("django_todos/migrations/0002_keep_ids.py", "django_todos/ddp.py")
+    pages.write({name: files[name] for name in names}, project.site)
     project.migrate()
     project.manage("makemigrations", "--check", "--dry-run")
     server = project.serve()
@@ -244,6 +251,7 @@ async def test_documents_can_keep_their_ids(project: Project) -> None:
         ids = {each["text"]: key for key, each in client.docs("django_todos.task").items()}
         assert ids["eggs"] == "meteor_id_of_eggs"
         assert re.fullmatch(r"\w{17}", ids["milk"])
+        assert client.docs("django_todos.task")[ids["eggs"]]["words"] == 1
         shell_of(project)("Task.objects.create(text='tea')")
         await client.until(lambda: shown(client) == {"eggs", "milk", "tea"})
     assert server.end() == 0, server.errors
@@ -262,9 +270,18 @@ async def test_old_ids_can_be_looked_up(project: Project) -> None:
     )
     with (project.site / "django_todos" / "ddp.py").open("a") as ddp:
         ddp.write("\nfrom django_todos import old_ids\n")
+    edit(
+        project.site / "django_todos" / "ddp.py",
+        ("    model = models.Task\n", f"    model = models.Task\n{INSERT}"),
+        ("import API,", "import API, api_endpoint,"),
+    )
     server = project.serve()
     async with connect(server.address) as client:
         await client.sub("Tasks")
+        await client.call("/django_todos.task/insert", {"text": "tea"})
+        assert shown(client) == {"eggs", "milk", "tea"}
+        with pytest.raises(CallError, match="403"):
+            await client.call("/django_todos.task/insertAsync", {"text": "no"})
         new = await client.call("newId", "django_todos.task", "meteor_id_of_eggs")
         assert client.docs("django_todos.task")[new]["text"] == "eggs"
         with pytest.raises(CallError, match="404"):
