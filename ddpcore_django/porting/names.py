@@ -42,7 +42,7 @@ def _in_django(name: str) -> Moved:
     return Moved("ddpcore_django", name)
 
 
-MOVED = {
+_MOVED = {
     "dddp.AlreadyRegistered": _in_django("AlreadyRegistered"),
     "dddp.MeteorError": _in_django("MeteorError"),
     "dddp.THREAD_LOCAL": _in_django("this"),
@@ -51,20 +51,13 @@ MOVED = {
     "dddp.api.API": _in_django("API"),
     "dddp.api.APIMixin": _in_django("APIMixin"),
     "dddp.api.AleaIdField": _in_django("AleaIdField"),
-    "dddp.api.AlreadyRegistered": _in_django("AlreadyRegistered"),
     "dddp.api.ArrayAgg": Moved("django.contrib.postgres.aggregates", "ArrayAgg"),
     "dddp.api.Collection": _in_django("Collection"),
-    "dddp.api.MeteorError": _in_django("MeteorError"),
     "dddp.api.Publication": _in_django("Publication"),
     "dddp.api.api_endpoint": _in_django("api_endpoint"),
-    "dddp.api.this": _in_django("this"),
     "dddp.models.AleaIdField": _in_django("AleaIdField"),
     "dddp.views.MeteorView": _in_django("MeteorView"),
-    "dddp.websocket.MeteorError": _in_django("MeteorError"),
-    "dddp.websocket.this": _in_django("this"),
 }
-"""Names that have a counterpart which is used in the same way: qualified name → place."""
-
 MODULES = {
     "dddp": "ddpcore_django",
     "dddp.accounts": None,
@@ -85,6 +78,16 @@ MODULES = {
     "dddp.websocket": None,
 }
 """The modules of django-ddp, and those of ours that have what `MOVED` says of them."""
+
+MOVED = {
+    f"{module}.{name}": _MOVED[f"dddp.{name}"]
+    for module in MODULES
+    for name in ("AlreadyRegistered", "MeteorError", "THREAD_LOCAL", "meteor_random_id", "this")
+} | _MOVED
+"""Names that have a counterpart which is used in the same way: qualified name → place.
+
+Those of the package were imported by most of its modules, and found there by its users.
+"""
 
 APPS = {
     "dddp": "ddpcore_django",
@@ -129,12 +132,12 @@ _GONE = {
     "dddp.RandomStreams": Advice("this.random", "dddp"),
     "dddp.THREAD_LOCAL_FACTORIES": Advice("this has no attributes of your own", "dddp"),
     "dddp.autodiscover": Advice("the app does this when Django starts", "dddp"),
-    "dddp.meteor_random_id": Advice(
+    "meteor_random_id": Advice(
         "with a name write this.random.id('collection'), with a length ddpcore.random_id(length)",
         "dddp",
     ),
     "dddp.accounts.ddp.create_user": Advice(
-        f"{_HOOKS}, ddpcore_validate_new_user, and set SIGNUP; or make a createUser of your own",
+        f"{_HOOKS}, ddpcore_validate_new_user, and set SIGNUP; or an endpoint of your own",
         "signals-of-accounts",
     ),
     "dddp.accounts.ddp.forgot_password": Advice(
@@ -192,9 +195,10 @@ _OF_MODULES = {
 def advice_for(name: str) -> Advice:
     """What to do where a qualified name of django-ddp stands that has not moved."""
     while name:
-        if found := _GONE.get(name) or _OF_MODULES.get(name):
+        rest, _, last = name.rpartition(".")
+        if found := _GONE.get(name) or _GONE.get(last) or _OF_MODULES.get(name):
             return found
-        name = name.rpartition(".")[0]
+        name = rest
     raise ValueError("no name of django-ddp")
 
 
@@ -206,5 +210,5 @@ def canonical(name: str) -> str:
 _CANONICAL = {
     f"{module}.{old.rpartition('.')[2]}": old
     for old in ("dddp.this", "dddp.MeteorError", "dddp.api.Collection", "dddp.api.Publication")
-    for module in ("dddp.api", "dddp.websocket", "ddpcore_django", "ddpcore_django.api")
-} | {"dddp.THREAD_LOCAL": "dddp.this"}
+    for module in (*MODULES, "ddpcore_django", "ddpcore_django.api")
+} | {f"{module}.THREAD_LOCAL": "dddp.this" for module in MODULES}

@@ -379,6 +379,8 @@ class _Porter:
                 arguments = functions["serialize"].args
                 if old or len(arguments.args) - len(arguments.defaults) > 2:
                     self._find(functions["serialize"], f"{node.name}.serialize", _SERIALIZE)
+            if old and "objects_for_user" in functions:
+                self._find(functions["objects_for_user"], f"{node.name}.objects_for_user", _USERS)
             if old and "user_rel" in assigned and "always_allow_superusers" not in assigned:
                 self._find(node, f"{node.name}.user_rel", _SUPERUSERS)
         if "dddp.api.Publication" in bases and "user_queries" in functions:
@@ -567,6 +569,10 @@ _SERIALIZE = Advice(
 _SUPERUSERS = Advice(
     "superusers were sent changes of all rows; here only with always_allow_superusers = True",
     "what-differs",
+)
+_USERS = Advice(
+    "user is a user, never a key or None: of nobody an AnonymousUser, which no query takes",
+    "dddpapi",
 )
 _USER_QUERIES = Advice("override get_queries; this.user is who subscribes", "dddpapi")
 _PASSWORDS = Advice("set PASSWORD_HASHERS and DDPCORE_ACCOUNTS, and migrate", "step-by-step")

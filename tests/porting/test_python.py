@@ -29,6 +29,10 @@ REWRITTEN = {
         "from dddp import THREAD_LOCAL as local\nfrom dddp import THREAD_LOCAL\n",
         "from ddpcore_django import this as local\nfrom ddpcore_django import this as THREAD_LOCAL\n",
     ),
+    "names where other modules had them": (
+        "from dddp.websocket import MeteorError, this\nfrom dddp.models import meteor_random_id\n",
+        "from ddpcore_django import MeteorError, this\nfrom ddpcore import random_id as meteor_random_id\n",
+    ),
     "one import becomes two": (
         "def f():\n    from dddp import this, meteor_random_id\n    return meteor_random_id()\n",
         ("def f():\n    from ddpcore_django import this\n"
@@ -227,12 +231,13 @@ def test_behaviour_that_changes_is_told_where_the_import_is_rewritten() -> None:
     before = (
         "from dddp.api import Collection, Publication\n\n\nclass A(Collection):\n    user_rel = 'owner'\n"
         "    def serialize(self, obj, *args):\n        pass\n"
-        "    def user_ids_for_object(self, obj):\n        pass\n\n\n"
+        "    def user_ids_for_object(self, obj):\n        pass\n"
+        "    def objects_for_user(self, user, qs=None, xmin__lte=None):\n        pass\n\n\n"
         "class B(Publication):\n    def user_queries(self, user):\n        pass\n"
     )  # fmt: skip
     _, findings = port(before)
     assert [each.what for each in findings] == [
-        "A.user_rel", "A.serialize", "A.user_ids_for_object", "B.user_queries",
+        "A.user_rel", "A.serialize", "A.user_ids_for_object", "A.objects_for_user", "B.user_queries",
     ]  # fmt: skip
 
 
