@@ -7,6 +7,7 @@ import difflib
 import io
 import os
 import sys
+import tempfile
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,15 +100,20 @@ def port_file(path: Path) -> Ported:
 
 def _write(path: Path, ported: Ported) -> None:
     data = ported.after.encode(ported.encoding)
-    # A program that dies half-way must not leave half a file; its rights stay what they are.
     path = path.resolve()
-    new = path.with_name(f".{path.name}.new")
     try:
-        new.write_bytes(data)
-        new.chmod(path.stat().st_mode)
-        new.replace(path)
+        # A program that dies half-way must not leave half a file; its rights stay what they are.
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        new = Path(name)
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(data)
+            new.chmod(path.stat().st_mode)
+            new.replace(path)
+        except OSError:
+            new.unlink()
+            raise
     except OSError as problem:
-        new.unlink(missing_ok=True)
         raise DDPError(f"{path} cannot be written: {problem.strerror}.") from problem
 
 

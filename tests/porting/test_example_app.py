@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -93,10 +94,10 @@ def edit(path: Path, *replacements: tuple[str, str]) -> None:
     path.write_text(text)
 
 
-@pytest.fixture
-def site(predecessor: Path, tmp_path: Path) -> Path:
-    """Its project, ported: by the tool, by hand, and with the page's settings."""
-    site = tmp_path / "todos"
+@pytest.fixture(scope="session")
+def ported(predecessor: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its project: by the tool, by hand, and with the page's settings."""
+    site = tmp_path_factory.mktemp("ported") / "todos"
     shutil.copytree(
         predecessor / "tests", site, ignore=shutil.ignore_patterns("*.pyc", "__pycache__")
     )
@@ -115,16 +116,32 @@ def site(predecessor: Path, tmp_path: Path) -> Path:
     return site
 
 
-@pytest.fixture
-def project(site: Path, pg_dsn: str) -> Iterator[Project]:
-    parts = parse_dsn(pg_dsn)
+def project_of(site: Path, dsn: str) -> Project:
+    parts = parse_dsn(dsn)
     names = {"PGDATABASE": "dbname", "PGUSER": "user", "PGHOST": "host", "PGPORT": "port"}
     env = {name: str(parts.get(key, "")) for name, key in names.items()}
-    project = Project(site, "test_project.settings", pg_dsn, LOGNAME="somebody", **env)
-    if password := parts.get("password"):
-        project.env["PGPASSWORD"] = password
+    env["PGPASSWORD"] = parts.get("password", "")
+    return Project(site, "test_project.settings", dsn, LOGNAME="somebody", **env)
+
+
+@pytest.fixture(scope="session")
+def migrated(pg_cluster: Any, ported: Path) -> Iterator[str]:
+    """A database with its tables, to be copied."""
+    name = f"ddpcore_{secrets.token_hex(6)}"
+    project_of(ported, pg_cluster.createdb(name)).migrate()
+    yield name
+    pg_cluster.dropdb(name)
+
+
+@pytest.fixture
+def project(pg_cluster: Any, ported: Path, migrated: str, tmp_path: Path) -> Iterator[Project]:
+    name = f"ddpcore_{secrets.token_hex(6)}"
+    pg_cluster.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated}"')
+    shutil.copytree(ported, tmp_path / "todos")
+    project = project_of(tmp_path / "todos", pg_cluster.dsn(name))
     yield project
     project.end()
+    pg_cluster.dropdb(name)
 
 
 def shell_of(project: Project) -> Shell:
@@ -138,7 +155,6 @@ def shown(client: Client) -> set[str]:
 
 
 async def test_its_page_its_documents_and_its_methods(project: Project) -> None:
-    project.migrate()
     project.manage("makemigrations", "--check", "--dry-run")
     shell = shell_of(project)
     shell(
@@ -219,7 +235,6 @@ INSERT INTO dddp_objectmapping (meteor_id, object_id, content_type_id)
 
 def as_it_was(project: Project) -> None:
     """A database with tasks, one of which has been published by django-ddp."""
-    project.migrate()
     shell_of(project)("for text in ('eggs', 'milk'): Task.objects.create(text=text)")
     connection = psycopg2.connect(project.database)
     with connection, connection.cursor() as cursor:
