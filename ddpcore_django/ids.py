@@ -35,6 +35,20 @@ class AleaIdField(_Text):
         options.setdefault("editable", False)
         super().__init__(*args, **options)
 
+    def deconstruct(self) -> Any:
+        """As fields do, with all that is presumed otherwise here than of others."""
+        name, path, args, options = super().deconstruct()
+        return (
+            name,
+            path,
+            args,
+            {
+                **options,
+                "primary_key": self.primary_key,
+                "editable": self.editable,
+            },
+        )
+
     def get_pk_value_on_save(self, instance: Model) -> Any:
         """A new id, for a row without one."""
         return super().get_pk_value_on_save(instance) or _new_id(type(instance))

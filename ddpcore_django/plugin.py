@@ -64,10 +64,12 @@ def ddpcore_checks(options: Any) -> list[Check] | None:
 
 @hookimpl
 def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `ddpcore demo` and `ddpcore explain`."""
+    """Add `ddpcore demo`, `ddpcore explain` and `ddpcore port-django-ddp`."""
     from ddpcore_django import demo
+    from ddpcore_django.porting import cli
 
     demo.add_command(commands)
+    cli.add_command(commands)
     parser = commands.add_parser(
         "explain",
         help="say how the queries of a Django publication are kept current",

@@ -162,7 +162,7 @@ class Project:
             timeout=PATIENCE,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
     def serve(self, *arguments: str) -> ServerProcess:
