@@ -1,14 +1,26 @@
 """Pages of the documentation as what a reader makes of them: files, and commands with outputs.
 
 A block whose first line is a comment with nothing but a path is that file: ``# shop/models.py``,
-``// web/main.ts``, ``<!-- shop/templates/shop.html -->``. In a block of ``console``, lines with
-``$ `` are commands, and those below one are what it prints.
+``// web/main.ts``, ``<!-- shop/templates/shop.html -->``. With ``, at the end`` behind the path it is
+added to that file. In a block of ``console``, lines with ``$ `` are commands, and those below one
+are what it prints.
+
+A test opens its page with `reading`, takes each block and does with it what a reader would. A block
+that was not taken fails the test, and a page of docs/how-to or docs/tutorial that no test opens
+fails test_claims.py::
+
+    with reading("how-to/nginx.md") as page:
+        write(page.files(), tmp_path)
+        for block in page.take("console"):
+            for command, output in block.commands: ...
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 _PATH = re.compile(r"(?:#|//|/\*|<!--)\s+(\S*[\w-](?:\.\w+|/)?[\w.-]*)\s*(?:\*/|-->)?\n")
+_AT_THE_END = re.compile(r"(?:#|//)\s+(\S+), at the end\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +52,15 @@ class Block:
         return found[1].removeprefix("./")
 
     @property
+    def end_of(self) -> str | None:
+        """The path of the file that the block is to be added to, if it is such a block."""
+        found = _AT_THE_END.match(self.text)
+        return found[1] if found else None
+
+    @property
     def body(self) -> str:
         """The file without the line of its path."""
-        return self.text.partition("\n")[2] if self.path else self.text
+        return self.text.partition("\n")[2] if self.path or self.end_of else self.text
 
     @property
     def commands(self) -> list[tuple[str, str]]:
@@ -75,3 +94,36 @@ def write(files: dict[str, str], directory: Path) -> None:
         file = directory / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
+
+class Reading:
+    """A page in the hands of a test, which has to take every block of it."""
+
+    def __init__(self, page: Path | str) -> None:
+        self.blocks = blocks(page)
+        self._left = list(self.blocks)
+
+    def take(self, *languages: str) -> list[Block]:
+        """The blocks of these languages, or all."""
+        taken = [each for each in self.blocks if not languages or each.language in languages]
+        self._left = [each for each in self._left if each not in taken]
+        return taken
+
+    def files(self) -> dict[str, str]:
+        """The blocks that are files, path and text."""
+        found = [each for each in self.blocks if each.path]
+        self._left = [each for each in self._left if each not in found]
+        return {str(each.path): each.body for each in found}
+
+    @property
+    def left(self) -> list[str]:
+        """What nobody has taken."""
+        return [str(each) for each in self._left]
+
+
+@contextmanager
+def reading(page: Path | str) -> Iterator[Reading]:
+    """Open a page; in the end, no block of it may be left."""
+    it = Reading(page)
+    yield it
+    assert it.left == [], "Blocks that no test runs"
