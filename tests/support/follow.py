@@ -18,8 +18,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pages import ROOT, Block, reading
@@ -46,11 +47,15 @@ class Follower:
 
     Args:
         project: The directory.
+        replaced: What the page shows, and what is meant here: the address of a database, say.
         env: Further variables of the environment.
     """
 
-    def __init__(self, project: Path, **env: str) -> None:
+    def __init__(
+        self, project: Path, replaced: Mapping[str, str] | None = None, **env: str
+    ) -> None:
         self.project = project
+        self.replaced = replaced or {}
         self.ports = {shown: _free_port() for shown in ("8000", "9000")}
         self.env = {
             name: text
@@ -66,6 +71,7 @@ class Follower:
     def follow(
         self,
         name: str,
+        *languages: str,
         others: Mapping[str, Callable[[Block], None]] | None = None,
         at_end: Callable[[], None] = lambda: None,
     ) -> None:
@@ -73,10 +79,11 @@ class Follower:
 
         Args:
             name: The page, below docs/.
+            languages: Those of the blocks that are followed; all, if none is named.
             others: What to do with blocks of other languages that are no files.
             at_end: Called in the end, while the last server still runs.
         """
-        with reading(name) as page:
+        with reading(name, *languages) as page:
             try:
                 for block in page.take():
                     self._do(block, others or {})
@@ -94,6 +101,10 @@ class Follower:
         """What the commands that still run have printed."""
         return "\n".join(line for each in self._standing for line in each.lines)
 
+    def errors(self) -> str:
+        """What they have written to standard error."""
+        return "".join(each.errors() for each in self._standing)
+
     def run(self, command: str) -> str:
         """What a command prints."""
         done = subprocess.run(
@@ -108,6 +119,22 @@ class Follower:
             timeout=2 * PATIENCE,
         )
         return self._there(done.stdout)
+
+    def start(self, command: str, shown: Sequence[str] = (), block: Block | None = None) -> None:
+        """Leave a command running, until the next server is started or the page ends.
+
+        Args:
+            command: The command; a server gets its ``--bind``.
+            shown: The lines that it is to print.
+            block: Where it stands.
+        """
+        is_server = SERVERS.search(command) is not None
+        if is_server and "http.server" not in command:
+            self._end(all_of_it=False)
+            command += f" --bind 127.0.0.1:{self.ports['8000']}"
+        standing = _Standing(self, f"{block}: $ {command}", command, shown, is_server)
+        self._standing.append(standing)
+        standing.wait_begun()
 
     def _do(self, block: Block, others: Mapping[str, Callable[[Block], None]]) -> None:
         if block.language == "console":
@@ -125,18 +152,13 @@ class Follower:
             others[block.language](block)
 
     def _type(self, block: Block, command: str, shown: str) -> None:
-        is_server = SERVERS.search(command) is not None
+        is_server = SERVERS.search(command)
         is_sub = "ddpcore sub " in command and not re.search(r"--(ready|count)\b", command)
         if command.startswith("export "):
             name, _, value = command.removeprefix("export ").partition("=")
-            self.env[name] = " ".join(shlex.split(value))
+            self.env[name] = " ".join(shlex.split(self._here(value)))
         elif is_server or is_sub:
-            if is_server and "http.server" not in command:
-                self._end(all_of_it=False)
-                command += f" --bind 127.0.0.1:{self.ports['8000']}"
-            standing = _Standing(self, block, command, shown.rstrip("\n").split("\n"), is_server)
-            self._standing.append(standing)
-            standing.wait_begun()
+            self.start(command, shown.rstrip("\n").split("\n"), block)
         else:
             printed = self.run(command)
             assert _like(shown, printed), f"{block}: $ {command}\n{printed}"
@@ -150,6 +172,8 @@ class Follower:
             each.end(check=True)
 
     def _here(self, text: str) -> str:
+        for shown, meant in self.replaced.items():
+            text = text.replace(shown, meant)
         return re.sub(r"\b(8000|9000)\b", lambda found: str(self.ports[found[1]]), text)
 
     def _there(self, text: str) -> str:
@@ -162,19 +186,17 @@ class _Standing:
     """A command that goes on running."""
 
     def __init__(
-        self, by: Follower, block: Block, command: str, shown: list[str], is_server: bool
+        self, by: Follower, what: str, command: str, shown: Sequence[str], is_server: bool
     ) -> None:
         self._by = by
-        self._what = f"{block}: $ {command}"
+        self._what = what
         self._shown = shown
         self.is_aside = "http.server" in command  # it stays though the server is started anew
         self._is_server = is_server
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._over = False
-        self._errors = (by.project.parent / f"errors{len(list(by.project.parent.iterdir()))}").open(
-            "w+"
-        )
+        self._errors = tempfile.NamedTemporaryFile("w", dir=by.project.parent)  # noqa: SIM115  (till `end`)
         self._process = subprocess.Popen(
             ["bash", "-c", by._here(command)],
             cwd=by.project,
@@ -203,9 +225,11 @@ class _Standing:
             done = self._news.wait_for(lambda: begun() or self._over, PATIENCE)
             assert done and begun(), self._story()
 
+    def errors(self) -> str:
+        return Path(self._errors.name).read_text()
+
     def _story(self) -> str:
-        self._errors.seek(0)
-        return "\n".join([self._what, *self.lines, self._errors.read()])
+        return "\n".join([self._what, *self.lines, self.errors()])
 
     def wait_begun(self) -> None:
         self._wait(lambda: any(BEGUN.search(line) for line in self.lines))
@@ -234,7 +258,7 @@ class _Standing:
             assert not re.search(r"WARNING|ERROR|Traceback", story), story
 
 
-def _settled(lines: list[str]) -> str:
+def _settled(lines: Sequence[str]) -> str:
     # What changes at once in several collections is told in any order.
     begun = lines.index(READY) if READY in lines else len(lines)
     return "\n".join([*lines[:begun], *sorted(lines[begun:])])

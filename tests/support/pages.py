@@ -41,7 +41,8 @@ class Block:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        page = self.page
+        return f"{page.relative_to(ROOT) if page.is_relative_to(ROOT) else page}:{self.line}"
 
     @property
     def path(self) -> str | None:
@@ -78,7 +79,8 @@ def blocks(page: Path | str, language: str | None = None) -> list[Block]:
     text = page.read_text()
     found = [
         Block(page, text[: each.start()].count("\n") + 2, each[1], each[2])
-        for each in re.finditer(r"^```([\w-]+)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        for each in re.finditer(r"^```(\S*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        if not each[1].startswith("{")  # what indices have for Sphinx
     ]
     return [each for each in found if language in (None, each.language)]
 
@@ -97,10 +99,15 @@ def write(files: dict[str, str], directory: Path) -> None:
 
 
 class Reading:
-    """A page in the hands of a test, which has to take every block of it."""
+    """A page in the hands of a test, which has to take each block of it.
 
-    def __init__(self, page: Path | str) -> None:
-        self.blocks = blocks(page)
+    Args:
+        page: Its path, or that below docs/.
+        languages: Those that this test is for, if others see to the other blocks.
+    """
+
+    def __init__(self, page: Path | str, *languages: str) -> None:
+        self.blocks = [each for each in blocks(page) if not languages or each.language in languages]
         self._left = list(self.blocks)
 
     def take(self, *languages: str) -> list[Block]:
@@ -122,8 +129,8 @@ class Reading:
 
 
 @contextmanager
-def reading(page: Path | str) -> Iterator[Reading]:
+def reading(page: Path | str, *languages: str) -> Iterator[Reading]:
     """Open a page; in the end, no block of it may be left."""
-    it = Reading(page)
+    it = Reading(page, *languages)
     yield it
     assert it.left == [], "Blocks that no test runs"
