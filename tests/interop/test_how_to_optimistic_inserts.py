@@ -17,12 +17,12 @@ HERE = Path(__file__).parent
 
 NPM = """#!/usr/bin/env python3
 import json, os, sys
-*_, wanted = sys.argv
-name, version = wanted.split("@")
-there = os.path.join({directory!r}, name)
-assert json.load(open(os.path.join(there, "package.json")))["version"] == version
 os.mkdir("node_modules")
-os.symlink(there, os.path.join("node_modules", name))
+for wanted in sys.argv[3:]:
+    name, version = wanted.split("@")
+    there = os.path.join({directory!r}, name)
+    assert json.load(open(os.path.join(there, "package.json")))["version"] == version
+    os.symlink(there, os.path.join("node_modules", name))
 """
 
 

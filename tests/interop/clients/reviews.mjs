@@ -1,11 +1,11 @@
 // The page of docs/how-to/optimistic-inserts.md, in headless Chromium: what is in the list at each
 // step, and what became of the documents, as one line of JSON.
 //
-//   node clients/reviews.mjs http://127.0.0.1:8000 'what is typed into the console'
+//   node clients/reviews.mjs http://127.0.0.1:8000 'the log-in, typed into the console' 'the insert'
 
 import { launch } from "./browser.mjs";
 
-const [url, typed] = process.argv.slice(2);
+const [url, logIn, insert] = process.argv.slice(2);
 const { browser, context } = await launch();
 const page = await context.newPage();
 const problems = [];
@@ -69,16 +69,11 @@ story.clicked = await click();
 await trouble("Access denied");
 await settled(1);
 
-await page.goto(`${url}/admin/`);
-await page.fill("[name=username]", "jane");
-await page.fill("[name=password]", "box hill");
-await page.click("[type=submit]");
-await page.waitForSelector("#user-tools");
-
-await open();
-await settled(1);
+await shown(`() => { ${logIn} }`);
+await page.waitForFunction("Meteor.userId()");
+await trouble("");
 story.again = await click();
-story.typed = await shown(`() => { ${typed} }`);
+story.typed = await shown(`() => { ${insert} }`);
 await settled(1);
 story.end = await list();
 story.byHand = await page.evaluate("Reviews.findOne()._id");
