@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from deploying import free_port
+from pages import reading
 from project import ROOT, Project
 
 TESTS = ROOT / "tests"
@@ -272,8 +273,8 @@ def stable(text: str) -> list[str]:
 
 
 def test_the_page_shows_what_is_told(bookstore, commands):
-    page = (ROOT / "docs" / "how-to" / "deployment.md").read_text()
-    away, well = re.findall(r"^\$ ddpcore check .*\n((?:.*\n)*?)```", page, re.MULTILINE)
+    with reading("how-to/deployment.md", "console") as page:
+        [(_, away)], [(_, well)] = (block.commands for block in page.take())
     port = free_port()
     arguments = (
         "--workers",

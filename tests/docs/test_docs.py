@@ -1,17 +1,13 @@
 """The documentation says what is true: its code runs, its tables are complete, its links lead on.
 
-Every block of Python in README.md, CONTRIBUTING.md and docs/ is compiled. Beyond that:
-
-- The blocks of docs/how-to/python.md are one program, which is run; then its `main()` is.
-- The blocks of docs/how-to/testing.md are one test file, which is run; that for Django is run as the
-  tests of the example.
-- A block that begins with ``# bookstore/ddp.py`` is run in the place of that file of the example.
+Every block of Python in README.md, CONTRIBUTING.md and docs/ is compiled, and one that begins with
+``# bookstore/ddp.py`` is run in the place of that file of the example. The pages of docs/how-to and
+docs/tutorial have tests of their own (test_claims.py).
 """
 
 from __future__ import annotations
 
 import ast
-import asyncio
 import dataclasses
 import inspect
 import json
@@ -95,76 +91,6 @@ def test_there_is_code() -> None:
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_python_is_python(block: Block) -> None:
     block.code()
-
-
-async def test_the_page_on_plain_python_runs() -> None:
-    program: dict[str, Any] = {"__name__": "docs"}
-    for block in blocks(DOCS / "how-to/python.md"):
-        exec(block.code(), program)
-    await program["main"]()
-
-    # What the page shows, but its main() does not do.
-    server, client_class = program["server"], program["Client"]
-    await server.start()
-    client = client_class(server)
-    client.tell(msg="method", id="1", method="notes.count", params=[])
-    assert (await client.get("result"))["result"] == 1
-    client.tell(msg="method", id="2", method="half", params=["seven"])
-    error = (await client.get("result"))["error"]
-    assert (error["error"], error["details"]) == (400, {"got": "str"})
-    client.tell(msg="method", id="3", method="add", params=[1])
-    assert (await client.get("result"))["error"]["reason"] == "Match failed"
-    client.tell(msg="sub", id="4", name="clock")
-    assert (await client.get("ready"))["subs"] == ["4"]
-    changed = await client.get("changed")
-    assert (changed["fields"], changed["cleared"]) == ({"ticks": 1}, ["note"])
-    client.tell(msg="sub", id="5", name="notesAbout", params=["emma", "tea"])
-    assert (await client.get("ready"))["subs"] == ["5"]
-    for text in ("coffee", "tea for two"):
-        client.tell(msg="method", id=text, method="write", params=["emma", text])
-    assert (await client.get("added"))["fields"] == {"author": "emma", "text": "tea for two"}
-    await server.stop()
-
-
-async def test_the_page_on_testing_runs() -> None:
-    program: dict[str, Any] = {"__name__": "docs"}
-    for block in blocks(DOCS / "how-to/testing.md"):
-        if not block.text.startswith("# bookstore/"):
-            exec(block.code(), program)
-    tests = {key: value for key, value in program.items() if key.startswith("test_")}
-    assert len(tests) >= 4
-    for test in tests.values():
-        if inspect.iscoroutinefunction(test):
-            await test()
-        else:
-            await asyncio.to_thread(run_with_fixtures, test)
-
-
-def run_with_fixtures(test: Any) -> None:
-    with testing.Runner() as runner:
-        fixtures = {"ddp": runner, "ddp_clock": testing.FakeClock()}
-        test(**{each: fixtures[each] for each in inspect.signature(test).parameters})
-
-
-def test_the_tests_of_a_django_project_run(tmp_path: Path) -> None:
-    (tests,) = (b for b in BLOCKS if b.text.startswith("# bookstore/tests.py\n"))
-    project = tmp_path / "bookstore"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
-    (project / "bookstore" / "tests.py").write_text(tests.text)
-    done = subprocess.run(
-        [sys.executable, "-Werror", "manage.py", "test", "bookstore"],
-        cwd=project,
-        env={name: text for name, text in os.environ.items() if not name.startswith("BOOKSTORE_")}
-        | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Ran 3 tests" in done.stderr
-    assert "Exception" not in done.stderr
 
 
 def test_every_name_of_the_client_for_tests_is_documented() -> None:

@@ -1,0 +1,38 @@
+"""docs/how-to/visibility.md, followed step by step; and what it says of permissions that change."""
+
+import asyncio
+from pathlib import Path
+
+from follow import Follower, bookstore
+
+from ddpcore_tornado.client import connect
+
+STAFF = (
+    "python manage.py shell --no-imports -c '"
+    "from django.contrib.auth.models import User; "
+    'User.objects.filter(username="jane").update(is_staff={})'
+    "'"
+)
+
+
+async def look(follower: Follower) -> None:
+    async with connect(follower.url()) as client:
+        every, notes = client.collection("notes.every"), client.collection("notes")
+        await client.subscribe("Moderation").ready()
+        await client.subscribe("NotesSeen").ready()
+        assert not every
+        assert await asyncio.to_thread(follower.run, STAFF.format(True)) == ""
+        await client.login(user="jane", password="box hill")
+        assert set(every) == set(notes) == {"1"}
+        # It is decided anew when somebody logs in, and not before.
+        assert await asyncio.to_thread(follower.run, STAFF.format(False)) == ""
+        await client.call("notes.edit", 1, "Read it again.")
+        assert every["1"]["text"] == notes["1"]["text"] == "Read it again."
+        await client.logout()
+        await client.login(user="jane", password="box hill")
+        assert (set(every), set(notes)) == (set(), {"1"})
+
+
+def test_the_page(tmp_path: Path) -> None:
+    follower = Follower(bookstore(tmp_path))
+    follower.follow("how-to/visibility.md", at_end=lambda: asyncio.run(look(follower)))
