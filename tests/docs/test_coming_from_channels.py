@@ -318,7 +318,7 @@ def database(pg_cluster) -> Iterator[str]:
 @contextmanager
 def channels_site(home: Path, python: Path, dsn: str) -> Iterator[Site]:
     serve = ["daphne", "-b", "127.0.0.1", "-p", "0", "mysite.asgi:application"]
-    site = Site(home, "channels/books.mjs", python, serve, dsn, str(home))
+    site = Site(home, "books/channels.mjs", python, serve, dsn, str(home))
     yield site
     site.close_pages()
     site.server.end(signal.SIGKILL)  # a database with connections cannot be dropped
@@ -339,7 +339,7 @@ def with_ddpcore(tmp_path_factory, pg_cluster) -> Iterator[Site]:
     serve = ["ddpcore", "serve", "--settings", "mysite.settings", "--bind", "127.0.0.1:0"]
     with database(pg_cluster) as dsn:
         path = os.pathsep.join([str(home), str(ROOT)])
-        site = Site(home, "ddpcore/books.mjs", sys.executable, serve, dsn, path)
+        site = Site(home, "books/ddpcore.mjs", sys.executable, serve, dsn, path)
         yield site
         site.close_pages()
         site.server.end()
