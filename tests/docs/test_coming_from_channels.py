@@ -208,7 +208,7 @@ class Site:
         place = psycopg2.extensions.parse_dsn(dsn)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "DJANGO"))}
         self.env |= {
-            "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": path, "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "mysite.settings",
             **{
                 f"DB_{key.upper()}": place.get("dbname" if key == "name" else key, "")
@@ -300,7 +300,8 @@ def environment(tmp_path_factory) -> Path:
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
     done = subprocess.run(
-        [python, "-m", "pip", "install", "-q", "channels>=4.3,<4.4", "daphne", "psycopg2-binary"],
+        [python, "-m", "pip", "install", "-q", "--no-compile", "channels>=4.3,<4.4",
+         "channels_redis", "daphne", "psycopg2-binary"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     if done.returncode:
@@ -363,6 +364,13 @@ def rename(site: Site, pk: int, title: str) -> None:
     site.do(f"book = Book.objects.get(pk={pk}); book.title = {title!r}; book.save()")
 
 
+def write_elsewhere(site: Site) -> None:
+    code = (
+        "from shop.models import Book; b = Book.objects.get(pk=1); b.title = 'Persuasion'; b.save()"
+    )
+    site.manage("shell", "-c", code)
+
+
 def test_both_deliver_the_same_changes(site):
     ann, bob = site.open("ann"), site.open("bob")
     ann.shows("Emma", "Ulysses")
@@ -411,12 +419,57 @@ def test_a_book_is_given_to_another(site):
 def test_another_process_writes(site):
     ann = site.open("ann")
     ann.shows("Emma", "Ulysses")
-    site.manage(
-        "shell", "-c",
-        "from shop.models import Book; b = Book.objects.get(pk=1); b.title = 'Persuasion'; b.save()",
-    )  # fmt: skip
+    write_elsewhere(site)
     rename(site, 2, "Dubliners")
     ann.shows("Emma" if "channels" in site.program else "Persuasion", "Dubliners")
+
+
+def test_another_process_writes_and_there_is_redis(environment, with_channels, tmp_path):
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server")
+    project(CHANNELS_LINE, DDPCORE_LINE, tmp_path)
+    redis = tmp_path / "redis.sock"
+    layer = {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [f"unix://{redis}"]},
+    }
+    with (tmp_path / "mysite" / "settings.py").open("a") as settings:
+        settings.write(f"CHANNEL_LAYERS = {{'default': {layer!r}}}\n")
+    command = [
+        "redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        redis,
+        "--save",
+        "",
+        "--dir",
+        tmp_path,
+    ]
+    server = Lines(*command)
+    try:
+        server.until(lambda lines: "eady to accept connections" in "".join(lines), "redis")
+        with channels_site(tmp_path, environment, with_channels.dsn) as site:
+            site.stock()
+            ann = site.open("ann")
+            ann.shows("Emma", "Ulysses")
+            write_elsewhere(site)
+            ann.shows("Persuasion", "Ulysses")
+    finally:
+        server.end()
+
+
+def test_both_serve_one_project(environment, with_ddpcore, tmp_path):
+    project(CHANNELS_LINE, DDPCORE_LINE, tmp_path)
+    with channels_site(tmp_path, environment, with_ddpcore.dsn) as with_channels:
+        with_ddpcore.stock()
+        by_ddp, by_channels = with_ddpcore.open("ann"), with_channels.open("ann")
+        for page in (by_ddp, by_channels):
+            page.shows("Emma", "Ulysses")
+        assert by_channels.mark_read(2) == "done"
+        for page in (by_ddp, by_channels):
+            page.shows("Emma")
+        with_ddpcore.close_pages()
 
 
 def test_what_a_change_costs(site):
