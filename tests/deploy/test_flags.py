@@ -11,7 +11,7 @@ from project import ROOT
 from ddpcore import cli
 
 FILES = sorted((ROOT / "examples" / "deploy").iterdir())
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"\bddpcore (serve|check|demo|explain|call|sub|load|plugins)\b([^`\n]*)")
 
 
