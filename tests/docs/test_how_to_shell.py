@@ -1,0 +1,35 @@
+"""docs/how-to/shell.md, followed literally in a copy of the bookstore."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from deploying import free_port
+from pages import ROOT, Block
+from reader import Reader
+
+
+def test_every_command_says_what_the_page_says(tmp_path: Path) -> None:
+    place = tmp_path / "bookstore"
+    shutil.copytree(
+        ROOT / "examples" / "bookstore",
+        place,
+        ignore=shutil.ignore_patterns("*.sqlite3*", "__pyc*"),
+    )
+    ports = {"8000": free_port(), "9000": free_port()}
+    # Who has not subscribed yet would miss what the next command changes.
+    stays = {"ddpcore sub localhost:8000 AllBooks --lines": "call=AllBooks"}
+    with Reader(place, ports, stays=stays) as reader:
+
+        def other(block: Block) -> None:
+            assert block.language == "text", block
+            reader.hears(block)
+
+        reader.read("how-to/shell.md", other)
+        server, watcher = reader.terminals
+        # What the page says does not arrive does not, and what comes after it does.
+        reader.type("ddpcore call localhost:8000 bookstore.renameBook '\"2\"' 'Found'")
+        assert watcher.until(lambda text: "Found" in text)
+        assert "Lost" not in watcher.text
+        assert "Traceback" not in server.text
