@@ -131,15 +131,23 @@ class Reader:
         for each in reversed(self.terminals):
             each.end()
 
-    def read(self, page: str, other: Callable[[Block], object] | None = None) -> None:
+    def read(
+        self,
+        page: str,
+        other: Callable[[Block], object] | None = None,
+        leave: Callable[[Block], object] = lambda _: False,
+    ) -> None:
         """Follow a page.
 
         Args:
             page: Its path below docs/.
             other: What is done with blocks that are neither files nor commands; by default there
                 may be none.
+            leave: Which blocks another test is about.
         """
         for block in blocks(page):
+            if leave(block):
+                continue
             if block.path and block.language != "console":
                 self.make(block)
             elif block.language == "console":
