@@ -27,6 +27,6 @@ def test_it_ends_with_a_plugin_that_every_command_has(tmp_path: Path) -> None:
     env = {"PIP_FIND_LINKS": str(tmp_path / "wheels"), "PIP_QUIET": "1", "PYTHONPATH": ""}
     with Reader(place, {"8000": free_port()}, **env) as reader:
         said = reader.type("python -m pip download -q --no-deps -d ../seen 'hatchling>=1.26'")
-        if said and not os.environ.get("CI"):
+        if "ERROR" in said and not os.environ.get("CI"):
             pytest.skip(f"no index: {said}")
         reader.read("how-to/plugin.md")
