@@ -29,7 +29,7 @@ suppress_warnings = ["myst.strikethrough"]
 
 # The pages are read on the code's host, too: its anchors are made as it makes them.
 myst_heading_anchors = 4
-myst_enable_extensions = ["fieldlist"]
+myst_enable_extensions = ["fieldlist", "html_image"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -43,6 +43,7 @@ html_theme = "furo"
 html_title = f"ddpcore {version}"
 html_copy_source = False
 copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
 
 REPOSITORY = "https://github.com/ddpcore/ddpcore"
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 from deploying import free_port
 from pages import ROOT, files, write
@@ -23,6 +24,7 @@ WORDS = {"by", "instance", "kind", "le", "job", "ddpcore"}
 FUNCTIONS = {"min", "max", "sum", "rate", "histogram_quantile"}
 
 
+@pytest.mark.timeout(300)
 def test_the_metrics_can_be_read(tmp_path: Path) -> None:
     place = tmp_path / "bookstore"
     shutil.copytree(

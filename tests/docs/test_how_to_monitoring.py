@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from deploying import free_port, get
 from pages import ROOT, Block, blocks
 from reader import Reader
@@ -14,6 +15,7 @@ PAGE = "how-to/monitoring.md"
 EMBEDDED = "status_handlers"  # the block for applications of one's own
 
 
+@pytest.mark.timeout(300)
 def test_every_command_says_what_the_page_says(tmp_path: Path) -> None:
     place = tmp_path / "bookstore"
     shutil.copytree(

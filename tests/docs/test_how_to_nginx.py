@@ -79,6 +79,7 @@ def nginx(tmp_path: Path) -> Iterator[Nginx]:
     nginx("-s", "quit")
 
 
+@pytest.mark.timeout(300)
 def test_every_step_leads_to_two_servers_behind_it(
     tmp_path: Path, nginx: Nginx, pg_dsn: str
 ) -> None:

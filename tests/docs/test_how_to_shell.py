@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from deploying import free_port
 from pages import ROOT, Block
 from reader import Reader
 
 
+@pytest.mark.timeout(300)
 def test_every_command_says_what_the_page_says(tmp_path: Path) -> None:
     place = tmp_path / "bookstore"
     shutil.copytree(

@@ -165,6 +165,9 @@ class Reader:
         """Type the commands of a block, and compare."""
         assert block.commands, f"{block}: no command"
         for command, shown in block.commands:
+            while command.endswith("\\"):  # it goes on in the next line
+                more, _, shown = shown.partition("\n")
+                command = f"{command[:-1].rstrip()} {more.lstrip()}"
             where = f"{block}: {command}"
             if command.startswith("export "):
                 words = shlex.split(self.here(command))[1:]
