@@ -5,14 +5,13 @@ What curl says of each class of URLs is compared in tests/meteor/test_transcript
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from deploying import free_port
 from meteor_bundle import build, fragment, script
-from pages import ROOT, Block, blocks
-from reader import Reader
+from pages import Block, blocks
+from reader import Reader, bookstore
 from served import fetch, listening
 
 PAGE = "how-to/meteor-app.md"
@@ -28,12 +27,7 @@ def of_tornado(block: Block) -> bool:
 
 
 def test_every_command_says_what_the_page_says(tmp_path: Path) -> None:
-    place = tmp_path / "bookstore"
-    shutil.copytree(
-        ROOT / "examples" / "bookstore",
-        place,
-        ignore=shutil.ignore_patterns("*.sqlite3*", "__pyc*"),
-    )
+    place = bookstore(tmp_path)
     build(place / "bundle", {"web.browser": FILES})
     with Reader(place, {"8000": free_port(), "8001": free_port()}) as reader:
         reader.read(PAGE, leave=lambda block: of_the_transcript(block) or of_tornado(block))

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 from deploying import free_port
-from pages import ROOT, files, write
+from pages import files, write
 from prometheus_client.parser import text_string_to_metric_families
-from reader import Reader
+from reader import Reader, bookstore
 
 from ddpcore_tornado.metrics import AllMetrics
 
@@ -26,12 +26,7 @@ FUNCTIONS = {"min", "max", "sum", "rate", "histogram_quantile"}
 
 @pytest.mark.timeout(300)
 def test_the_metrics_can_be_read(tmp_path: Path) -> None:
-    place = tmp_path / "bookstore"
-    shutil.copytree(
-        ROOT / "examples" / "bookstore",
-        place,
-        ignore=shutil.ignore_patterns("*.sqlite3*", "__pyc*"),
-    )
+    place = bookstore(tmp_path)
     with Reader(place, {"8000": free_port(), "9000": free_port()}) as reader:
         reader.read(PAGE)
         told = reader.type("curl -s localhost:9000/metrics")

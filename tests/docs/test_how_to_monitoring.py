@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deploying import free_port, get
-from pages import ROOT, Block, blocks
-from reader import Reader
+from pages import Block, blocks
+from reader import Reader, bookstore
 
 PAGE = "how-to/monitoring.md"
 EMBEDDED = "status_handlers"  # the block for applications of one's own
@@ -17,12 +16,7 @@ EMBEDDED = "status_handlers"  # the block for applications of one's own
 
 @pytest.mark.timeout(300)
 def test_every_command_says_what_the_page_says(tmp_path: Path) -> None:
-    place = tmp_path / "bookstore"
-    shutil.copytree(
-        ROOT / "examples" / "bookstore",
-        place,
-        ignore=shutil.ignore_patterns("*.sqlite3*", "__pyc*"),
-    )
+    place = bookstore(tmp_path)
     ports = {port: free_port() for port in ("8000", "8001", "9000")}
     with Reader(place, ports) as reader:
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from deploying import Certificate, free_port
-from pages import ROOT, Block
-from reader import Reader
+from pages import Block
+from reader import Reader, bookstore
 
 MAIN = """
 pid {directory}/nginx.pid;
@@ -84,12 +84,7 @@ def test_every_step_leads_to_two_servers_behind_it(
     tmp_path: Path, nginx: Nginx, pg_dsn: str
 ) -> None:
     program("haproxy")
-    place = tmp_path / "bookstore"
-    shutil.copytree(
-        ROOT / "examples" / "bookstore",
-        place,
-        ignore=shutil.ignore_patterns("*.sqlite3*", "__pyc*"),
-    )
+    place = bookstore(tmp_path)
     certificate = Certificate(tmp_path, "proxy")
     both = tmp_path / "both.pem"
     both.write_text(certificate.certfile.read_text() + certificate.keyfile.read_text())

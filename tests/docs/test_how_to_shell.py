@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from deploying import free_port
-from pages import ROOT, Block
-from reader import Reader
+from pages import Block
+from reader import Reader, bookstore
 
 
 @pytest.mark.timeout(300)
 def test_every_command_says_what_the_page_says(tmp_path: Path) -> None:
-    place = tmp_path / "bookstore"
-    shutil.copytree(
-        ROOT / "examples" / "bookstore",
-        place,
-        ignore=shutil.ignore_patterns("*.sqlite3*", "__pyc*"),
-    )
+    place = bookstore(tmp_path)
     ports = {"8000": free_port(), "9000": free_port()}
     # Who has not subscribed yet would miss what the next command changes.
     stays = {"ddpcore sub localhost:8000 AllBooks --lines": "call=AllBooks"}

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from deploying import free_port
-from pages import ROOT, Block
-from reader import Reader
+from pages import Block
+from reader import Reader, bookstore
 
 
 @pytest.mark.timeout(300)
 def test_every_step_is_as_the_page_says(tmp_path: Path, pg_dsn: str) -> None:
-    place = tmp_path / "bookstore"
-    shutil.copytree(
-        ROOT / "examples" / "bookstore",
-        place,
-        ignore=shutil.ignore_patterns("*.sqlite3*", "__pyc*"),
-    )
+    place = bookstore(tmp_path)
     instead = {"postgres://me:secret@localhost:5432/bookstore": pg_dsn}
     instead |= {port: str(free_port()) for port in ("8000", "8001", "9000", "9001")}
     stays = {"ddpcore sub localhost:8001 AllBooks --lines": ""}

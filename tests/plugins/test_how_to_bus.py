@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 from ddp_client import connect
 from deploying import free_port
 from pages import ROOT, Block
-from reader import Reader
+from reader import Reader, bookstore
 
 PAGE = "how-to/bus.md"
 
@@ -47,12 +46,7 @@ def test_it_ends_with_a_bus_that_keeps_the_contract(wheel: Path, tmp_path: Path)
         reader.read(PAGE, other)
         asyncio.run(what_one_writes_all_see(f"127.0.0.1:{ports['8000']}"))
         # In a Django project.
-        site = tmp_path / "bookstore"
-        shutil.copytree(
-            ROOT / "examples" / "bookstore",
-            site,
-            ignore=shutil.ignore_patterns("*.sqlite3*", "__pyc*"),
-        )
+        site = bookstore(tmp_path)
         with (site / "mysite" / "settings.py").open("a") as file:
             file.writelines(settings)
         reader.directory = site

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,14 @@ def pattern(shown: str) -> re.Pattern[str]:
         for line in shown.splitlines(keepends=True)
     ]
     return re.compile("".join(lines))
+
+
+def bookstore(directory: Path) -> Path:
+    """A copy of the example as it is cloned, in a directory of that name."""
+    waste = shutil.ignore_patterns("__pycache__", "*.sqlite3*")
+    return Path(
+        shutil.copytree(ROOT / "examples" / "bookstore", directory / "bookstore", ignore=waste)
+    )
 
 
 class Terminal:
