@@ -29,7 +29,7 @@ suppress_warnings = ["myst.strikethrough"]
 
 # The pages are read on the code's host, too: its anchors are made as it makes them.
 myst_heading_anchors = 4
-myst_enable_extensions = ["fieldlist", "html_image"]
+myst_enable_extensions = ["fieldlist"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
