@@ -43,6 +43,7 @@ html_theme = "furo"
 html_title = f"ddpcore {version}"
 html_copy_source = False
 copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
 
 REPOSITORY = "https://github.com/ddpcore/ddpcore"
 

@@ -1,4 +1,4 @@
-"""docs/reference/serving.md and docs/how-to/deployment.md show the very files that are tested."""
+"""docs/how-to/nginx.md, deployment.md and docs/reference/serving.md show the very files that are tested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from project import ROOT
 FILES = sorted(each for each in (ROOT / "examples" / "deploy").iterdir() if each.suffix != ".json")
 BLOCKS = [
     block
-    for page in ("reference/serving.md", "how-to/deployment.md")
+    for page in ("how-to/nginx.md", "how-to/deployment.md", "reference/serving.md")
     for block in re.findall(
         r"^```\w+\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL
     )

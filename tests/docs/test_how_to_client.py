@@ -1,37 +1,26 @@
-"""docs/how-to/client.md: its program runs, its tables are complete."""
+"""docs/how-to/client.md, followed literally; its tables are complete."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from served import make_server, served
+from deploying import free_port
+from reader import Reader
 
-from ddpcore import MeteorError, cli
+from ddpcore import cli
 from ddpcore_tornado.client import Client, Subscription, connect
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "client.md").read_text()
 
 
-async def test_the_program_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    program: dict[str, Any] = {}
-    exec(block, program)
-    server = make_server()
-
-    @server.method
-    async def brew(ctx: Any, what: str) -> None:
-        raise MeteorError(418, f"No {what}")
-
-    async with served(server) as address:
-        await program["main"](address)
-    assert capsys.readouterr().out.splitlines() == [
-        "['tea', 2]", "418 No coffee", "t0 1", "t1 2",
-        "added t0 {'value': 1} ()", "added t1 {'value': 2} ()",
-    ]  # fmt: skip
+def test_the_commands_and_the_program_run(tmp_path: Path) -> None:
+    with Reader(tmp_path, {"8000": free_port()}) as reader:
+        reader.read("how-to/client.md")
+        (server,) = reader.terminals
+        assert "Traceback" not in server.text
 
 
 def test_every_argument_is_documented_with_its_default() -> None:
