@@ -20,7 +20,7 @@ import pluggy
 
 from ddpcore.errors import DDPError, MeteorError
 
-__all__ = ["Hears", "PluginManager", "plugin_name"]
+__all__ = ["Hears", "Implementation", "PluginManager", "named", "plugin_name"]
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DISABLE",
+    "BuiltIn",
     "Listed",
+    "MemoryBusPlugin",
     "disable",
     "disabled",
     "listed",
