@@ -43,6 +43,26 @@ class Application:
         if self.wsgi is not None and self.asgi is not None:
             raise DDPError("Serve either a WSGI or an ASGI application, not both.")
 
+    def bus_url(self, named: str | None = None) -> str:
+        """The URL of the bus, that of the Django settings' PostgreSQL included.
+
+        Args:
+            named: What the command line says, if it does: ``postgres:`` is the PostgreSQL of the
+                settings.
+
+        Raises:
+            ddpcore.DDPError: The settings have no PostgreSQL.
+        """
+        url = named or self.bus
+        if url not in ("postgres:", "postgresql:"):
+            return url
+        if self.postgres is None:
+            raise DDPError(
+                f"--bus {url} means the PostgreSQL of the Django settings, and {self.name} has "
+                "none as its default database. Name one: --bus postgres://user@host/database."
+            )
+        return self.postgres
+
 
 def application_for(manager: PluginManager, options: argparse.Namespace) -> Application | None:
     """What the options of a command name, made by whichever plugin they concern.

@@ -25,7 +25,7 @@ from ddpcore.checks import TIME_LIMIT, Check, Finding, Level, checks_of, in_orde
 from ddpcore.errors import DDPError
 from ddpcore.plugins import plugin_manager
 from ddpcore_tornado.options import read_options
-from ddpcore_tornado.serve import bus_url, make_routes
+from ddpcore_tornado.serve import make_routes
 from ddpcore_tornado.shell.terminal import wants_colour
 from ddpcore_tornado.site import make_site
 
@@ -93,7 +93,7 @@ def _checks(load: Callable[[], Application], given: argparse.Namespace) -> list[
     server = application.server
     found = [("tornado", Check("application", lambda: _is_there(application)))]
     try:
-        options = replace(options, bus=bus_url(application, options))
+        options = replace(options, bus=application.bus_url(options.bus))
     except DDPError as problem:
         found.append(_known("bus", Finding.error(str(problem))))
         options = replace(options, bus=None)

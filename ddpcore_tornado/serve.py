@@ -50,7 +50,7 @@ from ddpcore_tornado.tls import Certificate
 from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles
 from ddpcore_tornado.worker import Worker
 
-__all__ = ["bus_url", "make_routes", "run", "serve"]
+__all__ = ["make_routes", "run", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ async def _serve(
     server = application.server
     if options.forwarded_count is not None:
         server.options = replace(server.options, forwarded_count=options.forwarded_count)
-    url = bus_url(application, options)
+    url = application.bus_url(options.bus)
     certificate = _certificate(options)
     site = make_site(application, options, multiprocess=worker is not None)
     routes = make_routes(server, options, site)
@@ -260,23 +260,6 @@ def _signals(certificate: Certificate | None, supervisor: Supervisor) -> asyncio
     if certificate is not None:  # else SIGHUP means what it always does
         loop.add_signal_handler(signal.SIGHUP, reload, certificate)
     return stop
-
-
-def bus_url(application: Application, options: Options) -> str:
-    """The URL of the bus, that of the Django settings' PostgreSQL included.
-
-    Raises:
-        ddpcore.DDPError: The settings have no PostgreSQL.
-    """
-    url = options.bus or application.bus
-    if url not in ("postgres:", "postgresql:"):
-        return url
-    if application.postgres is None:
-        raise DDPError(
-            f"--bus {url} means the PostgreSQL of the Django settings, and {application.name} has "
-            "none as its default database. Name one: --bus postgres://user@host/database."
-        )
-    return application.postgres
 
 
 def _certificate(options: Options) -> Certificate | None:

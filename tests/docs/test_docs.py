@@ -30,7 +30,8 @@ from ddpcore import cli, hookspecs, testing
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]
+TOP = ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")
+PAGES = [*(ROOT / f"{each}.md" for each in TOP), *DOCS.rglob("*.md")]
 EXAMPLE = ROOT / "examples" / "bookstore"
 LINKED = [*PAGES, *(ROOT / "examples").glob("*/README.md")]
 

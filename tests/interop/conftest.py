@@ -38,7 +38,7 @@ ROOT = HERE.parent.parent
 SUPPORT = ROOT / "tests" / "support"
 BOOKSTORE = ROOT / "examples" / "bookstore"
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-PATIENCE = 15.0  # seconds that anything may take before a test gives up
+PATIENCE = 60.0  # seconds that anything may take before a test gives up
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

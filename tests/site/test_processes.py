@@ -7,10 +7,12 @@ import os
 import re
 import signal
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
+from certificate import tls_contexts
 from ddp_client import connect
 from project import ROOT, Process
 from site_client import visit
@@ -18,10 +20,19 @@ from site_client import visit
 MB = 1_000_000
 
 PLAIN = """
-import asyncio, threading, time
-from ddpcore import Server
+import asyncio, os, threading, time
+from ddpcore import MemoryBus, Server, hookimpl
 
-server = Server()
+# It says that it crosses processes, which nothing here puts to the proof.
+class Claims(MemoryBus):
+    crosses_processes = True
+
+class Plugin:
+    @hookimpl
+    def ddpcore_bus(self, url):
+        return Claims() if url == "claims:" else None
+
+server = Server(plugins=[Plugin()])
 
 @server.method
 async def echo(ctx, *params):
@@ -58,6 +69,9 @@ async def asgi(scope, receive, send):
         if not message["more_body"]:
             break
     await send({"type": "http.response.start", "status": 200, "headers": []})
+    if path == "/where":
+        text = f"{scope['scheme']} {os.getpid()}"
+        return await send({"type": "http.response.body", "body": text.encode()})
     for _ in range(4000 if path == "/stream" else 0):
         await send({"type": "http.response.body", "body": bytes(50_000), "more_body": True})
     await send({"type": "http.response.body", "body": str(size).encode() if size else b"one"})
@@ -131,7 +145,7 @@ class Commands:
             site=self.directory, env=environ,
         )  # fmt: skip
         self._running.append(process)
-        found = re.search(r"http://(.+):(\d+)/", process.line())
+        found = re.search(r"https?://(.+):(\d+)/", process.line())
         process.address = found[1], int(found[2])
         process.line()
         return process
@@ -237,6 +251,8 @@ async def test_what_hangs_stalls_neither_ddp_nor_the_end(commands, site, path):
             async with connect("{}:{}".format(*process.address)) as client:
                 await client.send(msg="sub", id="1", name="nonsense")
                 assert (await client.message(msg="nosub"))["error"]["error"] == 404
+                if "shop:server" in site:
+                    assert await client.call("echo", "hello") == ["hello"]
         errors = await end(process)
     assert "requests to the site do not end" in errors[0] or "does not end" in errors[0]
 
@@ -262,6 +278,36 @@ async def test_mistakes(commands, arguments, expected):
     assert process.returncode == 2
     assert expected in err.decode()
     assert "Traceback" not in err.decode()
+
+
+async def test_asgi_in_each_worker(commands):
+    process = commands.serve(
+        "shop:server", "--asgi", "shop:asgi", "--bus", "claims:", "--workers", "2"
+    )
+    pids = set()
+    while len(pids) < 2:  # the system chooses who answers
+        async with visit(process.address) as client:
+            scheme, pid = (await client.ask("GET /where")).body.split()
+            assert scheme == b"http"
+            pids.add(int(pid))
+    assert process.process.pid not in pids
+    assert await end(process) == []
+
+
+@BOTH
+async def test_over_tls(commands, site):
+    _, trusted = tls_contexts(commands.directory)
+    process = commands.serve("shop:server", *site, "--certfile", "cert.pem", "--keyfile", "key.pem")
+    url = f"https://localhost:{process.address[1]}"
+
+    def get(path):
+        with urllib.request.urlopen(url + path, context=trusted, timeout=20) as answer:
+            return answer.read()
+
+    assert await asyncio.to_thread(get, "/") == b"one"
+    if "--asgi" in site:
+        assert (await asyncio.to_thread(get, "/where")).startswith(b"https ")
+    assert await end(process) == []
 
 
 async def test_django_by_asgi(commands):

@@ -37,10 +37,9 @@ class FileSink:
         except queue.Full:
             self._lost += 1
 
-    @property
-    def waiting(self) -> int:
-        """How many lines have yet to be taken up."""
-        return self._lines.qsize()
+    def flush(self) -> None:
+        """Wait until each line so far is written, or counted as lost."""
+        self._lines.join()
 
     def close(self, patience: float = 5.0) -> None:
         """Write what waits, for so many seconds at most. The sink can be used no more."""
@@ -59,6 +58,8 @@ class FileSink:
                 if not self._lost:  # it is said once
                     log.error("No audit log: %s", problem)  # noqa: TRY400
                 self._lost += 1
+            finally:
+                self._lines.task_done()
 
     def _append(self, line: str) -> None:
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
