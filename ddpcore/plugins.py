@@ -207,7 +207,7 @@ def listed(manager: PluginManager) -> list[Listed]:
 
 
 def make_bus(manager: PluginManager, url: str) -> Bus:
-    """The bus for `url`, made by whichever plugin knows its scheme.
+    """The bus for `url`, made by whichever plugin of `manager` knows its scheme.
 
     Raises:
         ddpcore.DDPError: No plugin does.

@@ -113,6 +113,7 @@ class Server:
         plugins: Plugins for this server alone, beside the installed ones.
 
     Attributes:
+        options: The settings among these, to be read: ``server.options.max_message_size``.
         traffic: What was sent to its clients, in numbers.
         sessions: Those that have connected and are not over, by id: to be counted. What stands
             under an id is not public.
