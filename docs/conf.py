@@ -2,6 +2,7 @@
 
 import re
 import sys
+from enum import EnumType
 from pathlib import Path
 
 from docutils.nodes import Element, Node, Text
@@ -16,6 +17,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 import public_api  # noqa: E402
 from docstrings import is_no_member  # noqa: E402
+from public_api import is_made_by_others  # noqa: E402
 
 import ddpcore  # noqa: E402
 
@@ -165,7 +167,7 @@ def make_signature_readable(
     returns: str | None,
 ) -> tuple[str, str | None] | None:
     """Hide the constructors of classes whose instances others make; repair what is no Python."""
-    if kind == "class" and public_api.is_made_by_others(value.__doc__ or ""):
+    if kind == "class" and (isinstance(value, EnumType) or is_made_by_others(value.__doc__ or "")):
         return "", None
     if signature is None:
         return None

@@ -114,13 +114,14 @@ class Server:
 
     Attributes:
         options: The settings among these, to be read: ``server.options.max_message_size``.
-        traffic: What was sent to its clients, in numbers.
+        traffic: What was sent to its clients, in numbers: a `ddpcore.session.outbox.Traffic`.
         sessions: Those that have connected and are not over, by id: to be counted. What stands
             under an id is not public.
-        rate_limiter: The rules for how often clients may call and subscribe.
+        rate_limiter: The rules for how often clients may call and subscribe: a
+            `ddpcore.server.rate_limiter.RateLimiter`.
         on_gap: Functions that are called, without arguments and on the event loop, when changes
             may have been missed. Add yours.
-        plugins: Its plugins, a `pluggy.PluginManager`.
+        plugins: Its plugins: a `ddpcore.hooks.PluginManager`.
         wants_cookies: Whether transports are to bring cookies; False: nobody looks at them.
     """
 

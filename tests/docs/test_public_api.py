@@ -298,5 +298,11 @@ def test_a_module_says_what_it_offers(path: Path) -> None:
     assert hidden == set(), "put these into __all__, or an underscore before them"
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_names_that_are_imported_late_are_seen_by_dir(package: str) -> None:
+    module = __import__(package)
+    assert set(module.__all__) <= set(dir(module))
+
+
 def test_all_packages_are_typed() -> None:
     assert [each for each in PACKAGES if not (ROOT / each / "py.typed").exists()] == []
