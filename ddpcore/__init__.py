@@ -26,9 +26,16 @@ from ddpcore.wire.alea import random_id, random_secret
 from ddpcore.wire.unset import UNSET
 
 SERVER_MERGE = PublicationStrategy.SERVER_MERGE
+"""`PublicationStrategy.SERVER_MERGE`."""
+
 NO_MERGE = PublicationStrategy.NO_MERGE
+"""`PublicationStrategy.NO_MERGE`."""
+
 NO_MERGE_NO_HISTORY = PublicationStrategy.NO_MERGE_NO_HISTORY
+"""`PublicationStrategy.NO_MERGE_NO_HISTORY`."""
+
 NO_MERGE_MULTI = PublicationStrategy.NO_MERGE_MULTI
+"""`PublicationStrategy.NO_MERGE_MULTI`."""
 
 __all__ = [
     "NO_MERGE",

@@ -68,6 +68,13 @@ def application_for(manager: PluginManager, options: argparse.Namespace) -> Appl
     """What the options of a command name, made by whichever plugin they concern.
 
     What its code raises is raised: it may be the user's, who needs to see where.
+
+    Args:
+        manager: Whose plugins are asked, by the hook `ddpcore_application`.
+        options: Those of the command, such as `app`.
+
+    Returns:
+        The application, or None if the options concern no plugin.
     """
     answers = manager.answers("ddpcore_application", Application, options=options)
     return next((each for each in answers if each is not None), None)

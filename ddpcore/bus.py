@@ -33,12 +33,19 @@ __all__ = ["Bus", "BusEvent", "Change", "Gap", "MemoryBus", "Op", "Publisher"]
 
 
 class Op(Enum):
-    """What happened to a row; the values are what travels."""
+    """What happened to a row; the values are what travels.
+
+    Attributes:
+        INSERT: It is new.
+        UPDATE: It has other values.
+        DELETE: It is gone.
+        RESET: The whole topic may be another: TRUNCATE, or more rows than are worth naming.
+    """
 
     INSERT = "i"
     UPDATE = "u"
     DELETE = "d"
-    RESET = "r"  # the whole topic: TRUNCATE, or more rows than are worth naming
+    RESET = "r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +71,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Changes may have been missed. `topic` None: on every topic."""
+    """Changes may have been missed.
+
+    Attributes:
+        topic: On which topic; None: on every one.
+    """
 
     topic: str | None = None
 
 
 BusEvent = Change | Gap
+"""What a bus delivers."""
 
 
 class Publisher(ABC):
@@ -81,10 +93,13 @@ class Publisher(ABC):
 
     @abstractmethod
     def publish(self, changes: Sequence[Change]) -> None:
-        """Announce one transaction that is committed, its changes in the order of its statements.
+        """Announce one transaction that is committed.
 
         May be called in several threads at once. It may block for seconds, but not for ever. When
         it has returned, fences that begin afterwards wait for these changes, in all processes.
+
+        Args:
+            changes: Its changes, in the order of its statements.
 
         Raises:
             ddpcore.DDPError: They could not be announced. Nobody needs to call again: as soon as
@@ -136,7 +151,11 @@ class Bus(ABC):
 
     @abstractmethod
     async def publish(self, change: Change) -> None:
-        """Announce a change that is already committed: for writers without a transaction."""
+        """Announce `change`, which is already committed: for writers without a transaction.
+
+        Raises:
+            ddpcore.DDPError: It could not be announced.
+        """
 
     @abstractmethod
     async def fence(self) -> None:
@@ -149,7 +168,7 @@ class Bus(ABC):
         that it makes for the same URL. Always the same publisher of one bus.
 
         Returns:
-            None, unless a bus says otherwise: it hears of commits from the database itself.
+            None, unless a bus says otherwise. Then it hears of commits from the database itself.
         """
         return None
 
@@ -196,7 +215,10 @@ class MemoryBus(Bus):
         self._now(change)
 
     def publish_threadsafe(self, change: Change) -> None:
-        """The same from any thread, without waiting. Silent once the bus has stopped."""
+        """Deliver `change` soon; for any thread, and without waiting.
+
+        Silent once the bus has stopped.
+        """
         loop = self._loop
         if loop is not None and self._deliver is not None:
             try:

@@ -1,7 +1,7 @@
 """Checks before serving: the pieces that `ddpcore check` is made of, and how they are run.
 
-A plugin gives `Check`s by the hook `ddpcore_checks`. Each is a name and a function, which gives
-`Finding`s: what is well, and what is not, with what to do about it. Checks are run one after the
+A plugin gives each `Check` by the hook `ddpcore_checks`: a name and a function, which gives each
+`Finding`: what is well, and what is not, with what to do about it. Checks are run one after the
 other. One that fails, or hangs, becomes a finding itself, and the others are run all the same.
 """
 
@@ -67,7 +67,13 @@ T = TypeVar("T")
 
 
 class Level(Enum):
-    """How things are; the values are what ``--json`` tells."""
+    """How things are; the values are what ``--json`` tells.
+
+    Attributes:
+        OK: All is well.
+        WARNING: It would serve, but not as it should.
+        ERROR: It would not serve, or not do what it was made for.
+    """
 
     OK = "ok"
     WARNING = "warning"
@@ -94,17 +100,27 @@ class Finding:
 
     @classmethod
     def ok(cls, text: str) -> Finding:
-        """All is well."""
+        """A finding that all is well, as `text` says."""
         return cls(Level.OK, text)
 
     @classmethod
     def warning(cls, text: str, advice: str) -> Finding:
-        """It would serve, but not as it should."""
+        """A finding that it would serve, but not as it should.
+
+        Args:
+            text: What was found, in a sentence.
+            advice: What to do.
+        """
         return cls(Level.WARNING, text, advice)
 
     @classmethod
     def error(cls, text: str, advice: str = "") -> Finding:
-        """It would not serve, or not do what it was made for."""
+        """A finding that it would not serve, or not do what it was made for.
+
+        Args:
+            text: What was found, in a sentence.
+            advice: What to do; empty if `text` says it.
+        """
         return cls(Level.ERROR, text, advice)
 
 

@@ -12,7 +12,7 @@ from ddpcore.application import application_for
 from ddpcore.errors import DDPError
 from ddpcore.plugins import disable, disabled, listed, plugin_manager
 
-__all__ = ["main"]
+__all__ = ["add_plugins_command", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -29,7 +29,11 @@ class Clock(Protocol):
         ...
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback` on the event loop at `when`, or soon if that is past."""
+        """Call `callback` on the event loop at `when`, or soon if that is past.
+
+        Returns:
+            What cancels it.
+        """
         ...
 
 
@@ -42,5 +46,5 @@ class LoopClock:
         return time.monotonic()
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback` at `when`."""
+        """Call `callback` at `when`; the timer is the event loop's own."""
         return asyncio.get_running_loop().call_at(when, callback)

@@ -21,7 +21,7 @@ import pluggy
 
 from ddpcore.errors import DDPError, MeteorError
 
-__all__ = ["Hears", "PluginManager", "plugin_name"]
+__all__ = ["Hears", "Implementation", "PluginManager", "named", "plugin_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -124,25 +124,34 @@ Hears.HOOKS = tuple(
 
 
 class PluginManager(pluggy.PluginManager):
-    """The plugins of a server, or of the command line.
+    """The plugins of a server, or of the command line; `ddpcore.plugins.plugin_manager` makes one.
 
-    Attributes:
-        hears: Which hooks anybody listens to.
-
-    Raises:
-        ddpcore.DDPError: By `register`, where a plugin wraps a hook.
+    It calls hooks as `ddpcore.hookspecs` describes their kinds, also those that a plugin has
+    specified itself (`add_hookspecs`, of pluggy).
     """
 
     def __init__(self) -> None:
         super().__init__("ddpcore")
-        self.hears = Hears()
+        self.hears = Hears()  # which hooks anybody listens to
         self._found: dict[str, tuple[Implementation, ...]] = {}
         self._call = (
             Implementation.traced if os.environ.get(TRACE, "0") != "0" else Implementation.__call__
         )
 
     def register(self, plugin: Any, name: str | None = None) -> str | None:
-        """Add a plugin; see pluggy."""
+        """Add a plugin.
+
+        Args:
+            plugin: A module or an object with implementations of hooks.
+            name: What to call it; None: what it is called itself.
+
+        Returns:
+            Its name, or None if it is disabled.
+
+        Raises:
+            ddpcore.DDPError: It wraps a hook.
+            ValueError: It, or one of this name, is here already.
+        """
         for attribute in dir(plugin):
             options = self.parse_hookimpl_opts(plugin, attribute)
             if options and (options.get("wrapper") or options.get("hookwrapper")):
@@ -156,7 +165,15 @@ class PluginManager(pluggy.PluginManager):
         return registered
 
     def unregister(self, plugin: Any = None, name: str | None = None) -> Any:
-        """Remove a plugin; see pluggy."""
+        """Remove a plugin.
+
+        Args:
+            plugin: The plugin.
+            name: Its name, in place of itself.
+
+        Returns:
+            The plugin.
+        """
         removed = super().unregister(plugin, name)
         self._changed()
         return removed
@@ -184,7 +201,7 @@ class PluginManager(pluggy.PluginManager):
         return plugin_name(plugin) if name == str(id(plugin)) else name
 
     def names(self, hook: str | None = None) -> list[str]:
-        """The names of the plugins, or of those that implement a hook, in order of registration."""
+        """The names of the plugins, or of those that implement `hook`, in order of registration."""
         if hook is not None:
             return [each.plugin for each in reversed(self.implementations(hook))]
         return [self.shown(name, plugin) for name, plugin in self.list_name_plugin() if plugin]
@@ -201,7 +218,7 @@ class PluginManager(pluggy.PluginManager):
             hook: Its name.
             spawn: Runs what `async def` implementations return. None: here nobody can, and they
                 are told so in the log.
-            what: The hook's arguments.
+            **what: The hook's arguments.
         """
         for each in self.implementations(hook):
             try:
@@ -223,7 +240,7 @@ class PluginManager(pluggy.PluginManager):
         Args:
             hook: Its name.
             expected: What an answer has to be; None: anything.
-            what: The hook's arguments.
+            **what: The hook's arguments.
 
         Raises:
             ddpcore.DDPError: A plugin has failed, or says so.
@@ -236,7 +253,15 @@ class PluginManager(pluggy.PluginManager):
         return None
 
     def call_all(self, hook: str, **what: Any) -> None:
-        """Call all. What a plugin raises is raised, with a note of its name, and ends it."""
+        """Call all. What a plugin raises is raised, with a note of its name, and ends it.
+
+        Args:
+            hook: Its name.
+            **what: The hook's arguments.
+
+        Raises:
+            ddpcore.DDPError: An implementation is a coroutine function, and nobody awaits it here.
+        """
         for value in self.answers(hook, **what):
             if inspect.isawaitable(value):
                 _forget(value)
@@ -281,7 +306,7 @@ class PluginManager(pluggy.PluginManager):
         Args:
             hook: Its name.
             expected: What an answer has to be, unless it is None; None: whoever asks looks at it.
-            what: The hook's arguments.
+            **what: The hook's arguments.
         """
         for each in self.implementations(hook):
             try:
@@ -299,7 +324,7 @@ class PluginManager(pluggy.PluginManager):
         Args:
             stack: What leaves it again.
             hook: Its name.
-            what: The hook's arguments.
+            **what: The hook's arguments.
 
         Raises:
             ddpcore.DDPError: A plugin has failed, or says so.

@@ -12,6 +12,10 @@ There are four kinds of hooks:
 - one that *lets in*: all are called, and any failure refuses;
 - one that *tells*: all are called, whatever becomes of some. A failure is logged with the names
   of plugin and hook, and hurts nobody else. An `async def` implementation runs in the background.
+
+These arguments mean the same wherever they stand: `server` is the server that calls; `connection`
+the client's; `context` what the handler is given; `params` what the client sent, before it was
+checked; `seconds` how long something took, by the server's clock.
 """
 
 from __future__ import annotations
@@ -35,10 +39,51 @@ if TYPE_CHECKING:
     from ddpcore.server.server import Server
     from ddpcore.session.strategy import PublicationStrategy
 
-__all__ = ["hookimpl", "hookspec"]
+__all__ = [
+    "ddpcore_admit",
+    "ddpcore_application",
+    "ddpcore_around_method",
+    "ddpcore_around_publication",
+    "ddpcore_bus",
+    "ddpcore_bus_event",
+    "ddpcore_checks",
+    "ddpcore_client_caught_up",
+    "ddpcore_client_slowed",
+    "ddpcore_commands",
+    "ddpcore_error",
+    "ddpcore_fence_passed",
+    "ddpcore_frames_sent",
+    "ddpcore_message",
+    "ddpcore_method_ended",
+    "ddpcore_method_started",
+    "ddpcore_observer_asked",
+    "ddpcore_observer_started",
+    "ddpcore_observer_stopped",
+    "ddpcore_publication_strategy",
+    "ddpcore_register",
+    "ddpcore_routes",
+    "ddpcore_serve_options",
+    "ddpcore_server_started",
+    "ddpcore_server_stopping",
+    "ddpcore_session_closed",
+    "ddpcore_session_opened",
+    "ddpcore_subscription_ended",
+    "ddpcore_subscription_ready",
+    "ddpcore_subscription_started",
+    "ddpcore_user_changed",
+    "hookimpl",
+    "hookspec",
+]
 
 hookspec = pluggy.HookspecMarker("ddpcore")
+"""Marks a specification. The hooks of ddpcore are those of this module."""
+
 hookimpl = pluggy.HookimplMarker("ddpcore")
+"""Marks an implementation of a hook, in a plugin: ``@ddpcore.hookimpl``.
+
+``@ddpcore.hookimpl(tryfirst=True)`` is called before others, ``trylast=True`` after them, and
+``optionalhook=True`` may name a hook that is not there.
+"""
 
 
 # A server and its parts
@@ -77,7 +122,7 @@ def ddpcore_server_stopping(server: Server) -> Awaitable[None] | None:
 
 @hookspec(firstresult=True)
 def ddpcore_bus(url: str) -> Bus | None:
-    """Make the bus for a URL such as ``memory:``, or return None if the scheme is not yours.
+    """Make the bus for a `url` such as ``memory:``, or return None if the scheme is not yours.
 
     The first result wins.
     """
@@ -85,7 +130,7 @@ def ddpcore_bus(url: str) -> Bus | None:
 
 @hookspec(firstresult=True)
 def ddpcore_publication_strategy(server: Server, collection: str) -> PublicationStrategy | None:
-    """Give the strategy of a collection, or return None if it does not concern you.
+    """Give the strategy of the collection named `collection`, or None if you have no say in it.
 
     The first result wins, unless `Server.set_publication_strategy` was called. Asked once for
     each collection, when a client first sees it.
@@ -107,15 +152,19 @@ def ddpcore_session_closed(server: Server, connection: ConnectionHandle) -> None
 
 @hookspec
 def ddpcore_user_changed(server: Server, connection: ConnectionHandle, user_id: str | None) -> None:
-    """A connection now belongs to another user; its subscriptions are about to run again."""
+    """A connection now belongs to the user `user_id`; its subscriptions are about to run again.
+
+    None: to nobody.
+    """
 
 
 @hookspec
 def ddpcore_admit(server: Server, call: Call) -> Awaitable[None] | None:
     """Let a call of a method or a subscription in, or raise: a `MeteorError` for the client.
 
-    It lets in. Called before the handler, once for each call; not for universal subscriptions, and
-    not when subscriptions run again for another user. It may be a coroutine function.
+    It lets in. `call` says who wants what. Called before the handler, once for each call; not for
+    universal subscriptions, and not when subscriptions run again for another user. It may be a
+    coroutine function.
     """
 
 
@@ -123,14 +172,20 @@ def ddpcore_admit(server: Server, call: Call) -> Awaitable[None] | None:
 def ddpcore_around_method(
     context: MethodContext, params: list[Any]
 ) -> AbstractAsyncContextManager[Any] | None:
-    """Enter something around the handler of a method; an exception in it refuses the call."""
+    """Enter something around the handler of a method; an exception in it refuses the call.
+
+    Give an asynchronous context manager, or None.
+    """
 
 
 @hookspec
 def ddpcore_around_publication(
     context: PublicationContext, params: list[Any]
 ) -> AbstractAsyncContextManager[Any] | None:
-    """Enter something around the handler of a publication; an exception in it refuses it."""
+    """Enter something around the handler of a publication; an exception in it refuses it.
+
+    Give an asynchronous context manager, or None.
+    """
 
 
 # Instruments: they tell, on the event loop, and cost nothing where nobody listens. Seconds are
@@ -178,7 +233,10 @@ def ddpcore_subscription_ready(context: PublicationContext, seconds: float) -> N
 def ddpcore_subscription_ended(
     context: PublicationContext, seconds: float, error: MeteorError | None
 ) -> None:
-    """A subscription is over: stopped, or ended by `error`, or run again for another user."""
+    """A subscription is over: stopped, or ended by `error`, or run again for another user.
+
+    `seconds` since it started.
+    """
 
 
 @hookspec
@@ -188,17 +246,17 @@ def ddpcore_observer_started(server: Server, observer: Observer[Any]) -> None:
 
 @hookspec
 def ddpcore_observer_asked(server: Server, observer: Observer[Any], seconds: float) -> None:
-    """A query was asked of the database, for the first time or again, and took so long."""
+    """The query of `observer` was asked of the database, for the first time or again."""
 
 
 @hookspec
 def ddpcore_observer_stopped(server: Server, observer: Observer[Any]) -> None:
-    """Nobody watches a query any more, or its first result could not be had."""
+    """Nobody watches the query of `observer` any more, or its first result could not be had."""
 
 
 @hookspec
 def ddpcore_bus_event(server: Server, event: BusEvent) -> None:
-    """The bus has delivered a `Change` or a `Gap`."""
+    """The bus has delivered `event`, a `Change` or a `Gap`."""
 
 
 @hookspec
@@ -225,7 +283,7 @@ def ddpcore_client_caught_up(server: Server, connection: ConnectionHandle) -> No
 
 @hookspec
 def ddpcore_error(server: Server, problem: BaseException, where: str) -> None:
-    """A handler has failed with what its client may not see: it is told of a 500.
+    """A handler has failed with `problem`, which its client may not see: it is told of a 500.
 
     `where` is text such as ``method 'add'``. The log has it, too.
     """
@@ -236,12 +294,15 @@ def ddpcore_error(server: Server, problem: BaseException, where: str) -> None:
 
 @hookspec
 def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add commands to `ddpcore`. Each parser sets ``run``, a function of the parsed options."""
+    """Add commands to `ddpcore`. Each parser sets ``run``, a function of the parsed options.
+
+    `commands` takes parsers by its `add_parser`.
+    """
 
 
 @hookspec
 def ddpcore_serve_options(parser: argparse.ArgumentParser) -> None:
-    """Add options to `ddpcore serve`."""
+    """Add options to `ddpcore serve`, to its `parser`."""
 
 
 @hookspec
@@ -260,7 +321,7 @@ def ddpcore_routes(server: Server, options: Any) -> list[Any] | None:
 def ddpcore_application(options: argparse.Namespace) -> Application | None:
     """Make what `ddpcore serve` shall serve, or return None if the options do not concern you.
 
-    The first result wins.
+    `options` are those of the command line. The first result wins.
     """
 
 

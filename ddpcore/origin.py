@@ -54,10 +54,15 @@ class Origins:
         return page == own is not None or (page in _LOOPBACK and own in _LOOPBACK)
 
     def trusts(self, origin: str | None, host: str) -> bool:
-        """Whether what a browser sends along with such a page's request may be taken for meant.
+        """Whether what a browser sends along with a page's request may be taken for meant.
 
-        The same pages, but they must be named, or of the same host: ``*`` is no trust, and neither
-        is ``null``. Nor is a request without an origin: a proxy may have lost it.
+        The same pages as of `allow`, but they must be named, or of the same host: ``*`` is no
+        trust, and neither is ``null``. Nor is a request without an origin: a proxy may have lost
+        it.
+
+        Args:
+            origin: The page's, from the header `Origin`.
+            host: What it calls us, from the header `Host`.
         """
         if origin is None or origin.lower() == "null" or not is_readable(origin):
             return False

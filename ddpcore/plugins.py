@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DISABLE",
+    "BuiltIn",
     "Listed",
+    "MemoryBusPlugin",
     "disable",
     "disabled",
     "listed",
@@ -206,7 +208,7 @@ def listed(manager: PluginManager) -> list[Listed]:
 
 
 def make_bus(manager: PluginManager, url: str) -> Bus:
-    """The bus for `url`, made by whichever plugin knows its scheme.
+    """The bus for `url`, made by whichever plugin of `manager` knows its scheme.
 
     Raises:
         ddpcore.DDPError: No plugin does.

@@ -121,7 +121,11 @@ class Receiver(Protocol):
     """The side of a session that a transport talks to."""
 
     def receive(self, text: str | bytes) -> None:
-        """One message of the client."""
+        """Take one message of the client.
+
+        Args:
+            text: The whole of it; bytes where it came as such and may be no UTF-8.
+        """
 
     def flush(self) -> None:
         """No more messages come with this one for now: what they have led to may leave."""
@@ -176,9 +180,13 @@ class Transport(ABC):
 
     @abstractmethod
     def close(self, code: int, reason: str) -> None:
-        """Send what is still waiting, then close with a WebSocket close code. Idempotent.
+        """Send what is still waiting, then close. Idempotent.
 
         A client that does not take it within some seconds is cut off.
+
+        Args:
+            code: A close code of WebSockets (RFC 6455, 7.4).
+            reason: A short text for people.
         """
 
     async def wait_closed(self) -> None:  # noqa: B027
@@ -275,11 +283,15 @@ class MemoryTransport(Transport):
     # The client's side
 
     def taken(self, frames: Sequence[Frame]) -> None:
-        """The client takes these."""
+        """The client takes `frames`."""
         self.frames += frames
 
     def put(self, text: str | bytes) -> None:
-        """A message of the client; it is held back while the session does not read."""
+        """Bring a message of the client; it is held back while the session does not read.
+
+        Args:
+            text: The message, as it would come over a network.
+        """
         if self.closed is None and self.receiver is not None:
             self._brought.append(text)
             self._bring()
@@ -310,7 +322,7 @@ class MemoryTransport(Transport):
         self._taking = False
 
     def take_again(self, count: int | None = None) -> None:
-        """The client takes what waits, and all that comes; or so many frames and no more."""
+        """The client takes what waits, and all that comes; or `count` frames and no more."""
         self._taking = count is None
         count = len(self._untaken) if count is None else count
         taken = [self._untaken.popleft() for _ in range(min(count, len(self._untaken)))]

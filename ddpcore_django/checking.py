@@ -23,7 +23,7 @@ from ddpcore_django.conf import conf
 from ddpcore_django.publishing import publisher_of
 from ddpcore_django.tables import topic_of
 
-__all__ = ["project_checks"]
+__all__ = ["found_by_django", "project_checks"]
 
 # Those of triggers are looked at one by one, those of accounts stand with accounts.
 _OF_TRIGGERS = ("ddpcore.W002", "ddpcore.W003")

@@ -14,7 +14,14 @@ from ddpcore_django.conf import conf
 from ddpcore_django.registry import API
 from ddpcore_django.users import is_user_model
 
-__all__ = ["before_serving", "register"]
+__all__ = [
+    "before_serving",
+    "check_capture",
+    "check_collections",
+    "check_driver",
+    "check_triggers",
+    "register",
+]
 
 _FATAL_WHEN_SERVING = ("ddpcore.W002",)
 

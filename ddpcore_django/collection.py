@@ -70,7 +70,7 @@ class Collection(APIMixin):
         return self.model._meta.label_lower
 
     def get_queryset(self, base_qs: QuerySet[Any] | None = None) -> QuerySet[Any]:
-        """`base_qs`, or all rows, as far as this collection publishes them."""
+        """The rows of `base_qs`, or all, as far as this collection publishes them."""
         queryset = self.model._default_manager.all() if base_qs is None else base_qs
         if self.qs_filter is not None:
             queryset = _narrowed(queryset, self.model, self.qs_filter)
@@ -83,7 +83,12 @@ class Collection(APIMixin):
         return queryset
 
     def objects_for_user(self, user: Any, qs: QuerySet[Any] | None = None) -> QuerySet[Any]:
-        """The rows that `user` may see, of `qs` or of all. Override it for rules of your own."""
+        """The rows that `user` may see, of `qs` or of all. Override it for rules of your own.
+
+        Args:
+            user: A user, or Django's `AnonymousUser`.
+            qs: What was asked for; None: all rows.
+        """
         queryset = self.get_queryset(qs)
         if self.user_rel is None or (
             self.always_allow_superusers and getattr(user, "is_superuser", False)
@@ -98,7 +103,7 @@ class Collection(APIMixin):
         return _narrowed(queryset, self.model, visible)
 
     def may_insert(self, user: Any, obj: Any) -> bool:  # noqa: ARG002
-        """Whether `user`, who has the permission to add rows, may insert this one.
+        """Whether `user`, who has the permission to add rows, may insert the row `obj`.
 
         It has what the client sent, and is not validated yet. Fields that clients may not give can
         be filled in here: ``obj.owner = user``. Only True is a yes; a `ddpcore.MeteorError` is a
@@ -117,7 +122,7 @@ class Collection(APIMixin):
         return True
 
     def may_remove(self, user: Any, obj: Any) -> bool:  # noqa: ARG002
-        """Whether `user`, who has the permission to delete rows and sees this one, may do so."""
+        """Whether `user`, who has the permission to delete rows and sees `obj`, may delete it."""
         return True
 
     def published_fields(self) -> list[Field[Any, Any]]:
@@ -139,6 +144,12 @@ class Collection(APIMixin):
         Override it to add or drop fields; the values must be what EJSON carries. It is called in
         a thread, once for all who watch: it must not depend on who does. (django-ddp passed a
         second argument, which is not given any more.)
+
+        Args:
+            obj: The row, an instance of the model.
+
+        Returns:
+            Name of the field → EJSON value.
         """
         deferred = obj.get_deferred_fields()
         return {
@@ -153,7 +164,13 @@ class Collection(APIMixin):
         field: ManyToManyField[Any, Any],
         using: str = DEFAULT_DB_ALIAS,
     ) -> dict[Any, list[str]]:
-        """The ids of the other side of a many-to-many field, by row."""
+        """The ids of the other side of a many-to-many field, by row.
+
+        Args:
+            pks: The primary keys of the rows.
+            field: The field.
+            using: The alias of the database.
+        """
         through = through_of(field)
         ids: dict[Any, list[str]] = {pk: [] for pk in pks}
         near, far = f"{field.m2m_field_name()}__pk", f"{field.m2m_reverse_field_name()}__pk"
@@ -176,13 +193,14 @@ class Collection(APIMixin):
         return field.name in self.fields or field.attname in self.fields
 
     def check_fields(self) -> list[str]:
-        """Names in `fields` that the model does not have."""
+        """The names in `fields` that the model does not have."""
         return self._unknown(self.fields)
 
     def client_fields(self, names: Sequence[str] | None) -> dict[str, Field[Any, Any]]:
-        """The fields that clients may write, of `client_insert` or `client_update`: name → field.
+        """The fields that clients may write: name in documents → field.
 
-        The names are those in documents.
+        Args:
+            names: `client_insert` or `client_update`.
 
         Raises:
             ddpcore.DDPError: A name is no field that clients can be let write.
@@ -205,7 +223,7 @@ class Collection(APIMixin):
         return fields
 
     def check_carries(self) -> list[str]:
-        """Names in `carries` that the model does not have."""
+        """The names in `carries` that the model does not have."""
         return self._unknown(self.carries)
 
     def _unknown(self, names: Container[str] | None) -> list[str]:

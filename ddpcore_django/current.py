@@ -89,3 +89,4 @@ def _on_a_loop() -> bool:
 
 
 this = cast("Any", This())
+"""Who calls, while a method or a publication runs; see `ddpcore_django.current.This`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from ddpcore.application import Application
 from ddpcore.errors import DDPError
 
-__all__ = ["add_command"]
+__all__ = ["add_command", "run"]
 
 _HERE = Path(__file__).resolve().parent
 

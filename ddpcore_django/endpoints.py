@@ -22,7 +22,11 @@ def api_endpoint(path: F | str | None = None, *, decorate: bool = True) -> F | C
 
     Args:
         path: The last part of the method's name; by default the function's name.
-        decorate: Whether the project's `DDP_API_ENDPOINT_DECORATORS` apply.
+        decorate: Whether the project's `DDP_API_ENDPOINT_DECORATORS` apply, which wrap all
+            endpoints (as in django-ddp 0.19).
+
+    Returns:
+        The function itself, marked; or with a path what marks one.
     """
     if callable(path):
         return api_endpoint()(path)
@@ -69,7 +73,7 @@ class APIMixin:
         }
 
     def api_endpoint(self, api_path: str) -> Callable[..., Any]:
-        """The function behind a method's name.
+        """The function behind the method whose name is `api_path`.
 
         Raises:
             KeyError: There is none.

@@ -42,7 +42,11 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 class Refused(MeteorError):
-    """403, a guard's answer. In a publication it means that there is nothing to see."""
+    """403, a guard's answer. In a publication it means that there is nothing to see.
+
+    Args:
+        reason: What the client reads.
+    """
 
     def __init__(self, reason: str = "Access denied") -> None:
         super().__init__(403, reason)
@@ -61,7 +65,7 @@ class Guard:
         self._may_pass = may_pass
 
     def check(self, user: Any) -> None:
-        """Ask; in a thread.
+        """Ask about `user`; in a thread.
 
         Raises:
             Refused: The answer is no.
@@ -73,6 +77,12 @@ class Guard:
 
     def __call__(self, target: T) -> T:
         """Guard an endpoint, a `Publication` class or its `get_queries`.
+
+        Args:
+            target: Which.
+
+        Returns:
+            The class itself, or a function in the place of the other.
 
         Raises:
             TypeError: It is none of these.
@@ -142,7 +152,10 @@ def _is_staff(user: Any) -> object:
 
 
 def permission_required(*permissions: str) -> Guard:
-    """Who is logged in and has all of these permissions, such as ``"bookstore.add_book"``.
+    """A guard for who is logged in and has all of these permissions.
+
+    Args:
+        *permissions: Names as Django has them, such as ``"bookstore.add_book"``.
 
     Raises:
         TypeError: No permission is named, or what is given is no name of one.
@@ -157,7 +170,7 @@ def permission_required(*permissions: str) -> Guard:
 
 
 login_required = Guard("login_required", lambda _: True)
-"""Who is logged in."""
+"""A guard for who is logged in."""
 
 staff_only = Guard("staff_only", _is_staff)
-"""Who is logged in and is staff, as for Django's admin."""
+"""A guard for who is logged in and is staff, as for Django's admin."""

@@ -27,6 +27,11 @@ class AleaIdField(_Text):
     Within a method it is drawn from the stream of the row's collection, which is seeded by the
     client. So a client that simulates the method makes the same id, and its document is the real
     one from the beginning (Meteor 3.0.4, `DDP.randomStream`). Elsewhere it is random.
+
+    Args:
+        *args: As of Django's `CharField`.
+        **options: Likewise. By default it is the primary key, is not editable, and has a
+            `max_length` of 17 characters.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

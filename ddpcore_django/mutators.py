@@ -68,7 +68,7 @@ from ddpcore_django.serialize import document_id
 if TYPE_CHECKING:
     from ddpcore_django.registry import Registry
 
-__all__ = ["CollectionMutators", "Mutators", "ProfileMutators", "define_mutators"]
+__all__ = ["CollectionMutators", "Mutators", "ProfileMutators", "Step", "define_mutators"]
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from ddpcore.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ddpcore.checks import Check
 
-__all__: list[str] = []
+__all__ = ["ddpcore_application", "ddpcore_checks", "ddpcore_commands", "ddpcore_serve_options"]
 
 
 @hookimpl

@@ -40,6 +40,10 @@ class Publication(APIMixin):
     def get_queries(self, *params: Any) -> Iterable[Any]:
         """The querysets for these parameters; runs in a thread and may use the ORM and `this`.
 
+        Args:
+            *params: What the client subscribes with. Name and annotate them in your own: what a
+                client sends is checked against it.
+
         Raises:
             ddpcore.MeteorError: 400, there are `queries` only, and they take no parameters.
         """

@@ -24,7 +24,15 @@ class AlreadyRegistered(DDPError):
 
 
 class Registry:
-    """Collections, publications and endpoints by name."""
+    """Collections, publications and endpoints by name; `API` is the project's.
+
+    Attributes:
+        providers: An instance of each class that was registered, in this order.
+        collections: Name → collection.
+        publications: Name → publication.
+        methods: Name → endpoint.
+        watched: Model → names of fields, of what `watch` was told.
+    """
 
     def __init__(self) -> None:
         self.providers: list[APIMixin] = []
@@ -35,6 +43,10 @@ class Registry:
 
     def register(self, api: type[APIMixin] | Iterable[type[APIMixin]]) -> None:
         """Register one class or several.
+
+        Args:
+            api: Subclasses of `Collection`, `Publication` or `APIMixin`; one instance is made of
+                each.
 
         Raises:
             AlreadyRegistered: A name is taken. Nothing of that class is registered then.
@@ -67,7 +79,7 @@ class Registry:
         self.watched[model] = (*self.watched.get(model, ()), *carries)
 
     def collection_of(self, model: type[Model]) -> Collection:
-        """The collection that publishes a model, the first registered if there are several.
+        """The collection that publishes `model`, the first registered if there are several.
 
         Raises:
             ddpcore.DDPError: There is none.
@@ -85,7 +97,7 @@ class Registry:
         )
 
     def collection_named(self, name: str) -> Collection | None:
-        """The collection of this name, if it is registered."""
+        """The collection called `name`, if it is registered."""
         return self.collections.get(name)
 
 

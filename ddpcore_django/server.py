@@ -32,7 +32,7 @@ from ddpcore_django.threads import DatabaseThreads
 from ddpcore_django.users import lazy_user
 from ddpcore_django.views import apps_in_urls
 
-__all__ = ["live_queries", "make_server", "postgres_dsn"]
+__all__ = ["DjangoServer", "live_queries", "make_server", "postgres_dsn"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,11 @@ LEFT_FOR_HANDLERS = 2
 
 
 class DjangoServer(Server):
-    """A server whose threads may use the ORM, and whose bus hears of its commits."""
+    """A server whose threads may use the ORM, and whose bus hears of its commits.
+
+    Args:
+        **options: As of `ddpcore.Server`, but for `executor`.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(executor=self._database_threads, **options)
@@ -105,7 +109,8 @@ def make_server(registry: Registry = API, **options: Any) -> DjangoServer:
             behind those of `DDPCORE["PLUGINS"]`.
 
     Raises:
-        ImproperlyConfigured: A plugin of `DDPCORE["PLUGINS"]` cannot be had.
+        django.core.exceptions.ImproperlyConfigured: A plugin of `DDPCORE["PLUGINS"]` cannot be
+            had.
     """
     plugins = [*map(_plugin, conf().plugins), *options.pop("plugins", ())]
     server = DjangoServer(**{**conf().server, **options, "plugins": plugins})
@@ -184,6 +189,13 @@ def live_queries(
     """What a publication gives a user for these parameters. Call it in a thread.
 
     Whom a guard refuses it gives nothing.
+
+    Args:
+        server: The project's server, which will ask the queries.
+        registry: Where the collections of the querysets are looked up.
+        publication: The publication.
+        params: What a client would subscribe with.
+        user: A user, or Django's `AnonymousUser`.
 
     Raises:
         TypeError: It gives something else than querysets, or none that can be published.

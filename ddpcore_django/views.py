@@ -137,6 +137,7 @@ class MeteorView(View):
         meteor_settings: Settings that go before those of `METEOR_SETTINGS`; of all of them, pages
             get ``public`` alone.
         meteor_public_envs: Names of variables of the environment that become public settings.
+        app: The app itself. `as_view` makes it of the others.
     """
 
     json_path: str | os.PathLike[str] | None = None

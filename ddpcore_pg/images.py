@@ -29,7 +29,18 @@ from typing import Any, Literal, NamedTuple
 from ddpcore.bus import Op
 from ddpcore_pg.payload import MAX_CHANGE, MAX_PAYLOAD, channel
 
-__all__ = ["Column", "RowSet", "Source", "announce_row_sql", "announce_sql"]
+__all__ = [
+    "Column",
+    "RowSet",
+    "Source",
+    "announce_row_sql",
+    "announce_sql",
+    "image_sql",
+    "key_sql",
+    "line_sql",
+    "quote",
+    "quote_column",
+]
 
 MAX_SIZE = 40_000
 """With more bytes than this in its images, a set of several rows sends keys."""
@@ -133,6 +144,9 @@ def announce_sql(
 
 def announce_row_sql(row: RowSet) -> tuple[str, list[Any]]:
     """A cheaper statement for a set of one row, if that is not too large.
+
+    Args:
+        row: The set, whose condition meets one row.
 
     Returns:
         The statement and its parameters. It gives a row for each that it found, with null if that

@@ -42,7 +42,7 @@ from typing import Any, NoReturn, Protocol
 
 from ddpcore.bus import Change, Gap, Op
 
-__all__ = ["MAX_PAYLOAD", "Assembler", "channel", "encode", "notify", "notify_sql"]
+__all__ = ["MAX_PAYLOAD", "Assembler", "channel", "encode", "notify", "notify_sql", "publish_sql"]
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class _Cursor(Protocol):
 
 
 def channel(topic: str) -> str:
-    """The NOTIFY channel of a topic: ``ddp:<topic>``.
+    """The NOTIFY channel of `topic`: ``ddp:<topic>``.
 
     A topic that is too long for PostgreSQL, or not plain ASCII, is named ``ddp#<its beginning>~
     <its hash>`` instead; the ``#`` keeps such a name from being any other topic's plain one.
@@ -130,7 +130,12 @@ def notify_sql(*changes: Change) -> tuple[str, list[list[str]]]:
 
 
 def notify(cursor: _Cursor, *changes: Change) -> None:
-    """Announce changes through a cursor, in its transaction: see `notify_sql`."""
+    """Announce changes through a cursor, in its transaction: see `notify_sql`.
+
+    Args:
+        cursor: One of psycopg2 or Django.
+        *changes: What to announce, in statement order.
+    """
     if changes:
         cursor.execute(*notify_sql(*changes))
 

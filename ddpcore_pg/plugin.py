@@ -10,7 +10,7 @@ from ddpcore.checks import Check
 from ddpcore.errors import DDPError
 from ddpcore.hookspecs import hookimpl
 
-__all__ = ["is_dsn"]
+__all__ = ["ddpcore_bus", "ddpcore_checks", "is_dsn"]
 
 
 @hookimpl

@@ -26,7 +26,7 @@ from ddpcore_tornado.status.access import require_token, token
 from ddpcore_tornado.tls_check import check_tls
 from ddpcore_tornado.unix_socket import UnixAddress, UnixFiles
 
-__all__ = ["serving_checks"]
+__all__ = ["is_loopback", "serving_checks"]
 
 PRIVILEGED = 1024
 """Ports below this number are for those who have the privilege."""

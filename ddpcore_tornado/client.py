@@ -1,10 +1,12 @@
 """A DDP client for asyncio, over Tornado's WebSockets.
 
-async with connect("https://example.org") as client:
-    total = await client.call("add", 1, 2)
-    books = client.subscribe("books")
-    await books.ready()
-    for key, fields in client.collection("books").items(): ...
+::
+
+    async with connect("https://example.org") as client:
+        total = await client.call("add", 1, 2)
+        books = client.subscribe("books")
+        await books.ready()
+        for key, fields in client.collection("books").items(): ...
 """
 
 from __future__ import annotations
@@ -85,7 +87,14 @@ class Login:
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over the wire, before WebSocket's frames, over all connections of a client."""
+    """What went over the wire, before WebSocket's frames, over all connections of a client.
+
+    Attributes:
+        messages_in: Messages of the server.
+        messages_out: Messages to it.
+        bytes_in: Characters of what came, or bytes where it came as such.
+        bytes_out: Characters of what was sent; it is ASCII.
+    """
 
     messages_in: int = 0
     messages_out: int = 0
@@ -127,6 +136,9 @@ class Subscription:
     async def ready(self) -> Self:
         """Wait until the initial documents are complete.
 
+        Returns:
+            The subscription itself.
+
         Raises:
             ddpcore.MeteorError: The server refused it.
             ConnectionError: It ended before it was ready, or the client was closed.
@@ -167,9 +179,11 @@ class Subscription:
 
 
 class Changes:
-    """Changes as they come: an asynchronous iterator. They wait in memory until they are taken.
+    """Changes as they come: an asynchronous iterator of `ddpcore.client.Change`.
 
-    It begins when it is made, and ends with the client or the subscription.
+    `Client.changes` makes one, and so do `Collection.changes` and an ``async for`` over
+    a `Subscription`. It begins when it is made, and ends with the client or the subscription. What
+    comes waits in memory until it is taken.
     """
 
     def __init__(self, collection: str | None, subscription: Subscription | None) -> None:
@@ -203,7 +217,11 @@ class Changes:
 class Collection(Mapping[str, Mapping[str, Any]]):
     """The documents of a collection that the client holds at this moment: id → fields.
 
-    The documents themselves never change: a change puts another in the place of the first.
+    `Client.collection` makes one. The documents themselves never change: a change puts another in
+    the place of the first.
+
+    Attributes:
+        name: The collection's name.
     """
 
     def __init__(self, client: Client, name: str) -> None:
@@ -314,7 +332,8 @@ class Client:
         Raises:
             ddpcore.MeteorError: The method failed, and this is what the server says of it.
             ConnectionError: The client is closed.
-            TypeError, ValueError: The arguments, or what came back, are no EJSON.
+            TypeError: An argument is nothing EJSON can carry.
+            ValueError: An argument is too deep for EJSON, or what came back is no EJSON.
         """
         result = await self._call(name, params, retry=retry, random_seed=random_seed)
         return None if result is UNSET else result
@@ -324,9 +343,17 @@ class Client:
 
         After a lost connection it is made again by itself.
 
+        Args:
+            name: The publication.
+            *params: Its arguments, EJSON values.
+
+        Returns:
+            The subscription, which has yet to become ready.
+
         Raises:
             ConnectionError: The client is closed.
-            TypeError, ValueError: The arguments are no EJSON.
+            TypeError: An argument is nothing EJSON can carry.
+            ValueError: An argument is too deep for EJSON.
         """
         self._check_open()
         sub = self._machine.subscribe(name, params)
@@ -334,7 +361,7 @@ class Client:
         return subscription
 
     def collection(self, name: str) -> Collection:
-        """The documents of a collection, as they are at any moment."""
+        """The documents of the collection `name`, as they are at any moment."""
         return Collection(self, name)
 
     def changes(self) -> Changes:
@@ -361,8 +388,13 @@ class Client:
                 ``{"id": "7"}``.
             password: The password. It does not travel, its digest does.
 
+        Returns:
+            Who the client is now, with a token for another time.
+
         Raises:
             ddpcore.MeteorError: The server refused.
+            ddpcore.DDPError: What it answered does not say who we are.
+            ConnectionError: The client is closed.
             TypeError: Neither a token alone nor a user with a password.
         """
         if token is not None and user is None and password is None:
@@ -383,6 +415,7 @@ class Client:
 
         Raises:
             ddpcore.MeteorError: The server refused.
+            ConnectionError: The client is closed.
         """
         self._machine.token = None  # who says so before a reconnect does not want to come back
         await self._call("logout", ())

@@ -19,6 +19,7 @@ __all__ = [
     "pong_frame",
     "text_frame",
     "text_header",
+    "unmask",
 ]
 
 # The first byte of a frame is this bit, on the last frame of a message, and an opcode.

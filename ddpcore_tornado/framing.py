@@ -18,12 +18,7 @@ from ddpcore_tornado.frames import (
 )
 from ddpcore_tornado.sockjs.framing import array, farewell
 
-__all__ = [
-    "RAW",
-    "SOCKJS",
-    "Framing",
-    "SockJSReader",
-]
+__all__ = ["RAW", "SOCKJS", "Framing", "SockJSFraming", "SockJSReader"]
 
 BROKEN_FRAMING = Failure(3000, "Broken framing.")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-__all__ = ["Health", "State", "summary"]
+__all__ = ["Health", "State", "summary", "told"]
 
 
 class State(Enum):

@@ -39,7 +39,12 @@ DEALT = sys.platform == "linux"
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """An address to listen on; port 0 lets the system choose."""
+    """A TCP address to listen on.
+
+    Attributes:
+        host: The IP address or name; empty: all of this machine.
+        port: The port; 0: any that is free.
+    """
 
     host: str
     port: int

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from ddpcore.server import Server
     from ddpcore_tornado.options import Options
 
-__all__ = ["add_options", "run_check", "run_serve", "serve_application"]
+__all__ = [
+    "add_options",
+    "ddpcore_checks",
+    "ddpcore_commands",
+    "run_check",
+    "run_serve",
+    "serve_application",
+]
 
 
 def run_serve(options: argparse.Namespace) -> int:

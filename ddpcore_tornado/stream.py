@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tornado.iostream import IOStream, StreamClosedError
 
-__all__ = ["StreamTransport"]
+__all__ = ["Driven", "StreamTransport"]
 
 _READ_SIZE = 64 * 1024
 
@@ -16,15 +16,19 @@ class Driven(Protocol):
     """An asyncio protocol that is given what has been read."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio, as for the others."""
+        """See `asyncio.Protocol`, as for the others."""
 
-    def data_received(self, data: bytes) -> None: ...
+    def data_received(self, data: bytes) -> None:
+        """Take what was read."""
 
-    def pause_writing(self) -> None: ...
+    def pause_writing(self) -> None:
+        """Write no more for now."""
 
-    def resume_writing(self) -> None: ...
+    def resume_writing(self) -> None:
+        """Write again."""
 
-    def connection_lost(self, exc: Exception | None) -> None: ...
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The stream is closed."""
 
 
 class StreamTransport(asyncio.Transport):

@@ -8,9 +8,11 @@ import email.policy
 import os
 import re
 import shutil
+import site
 import subprocess
 import sys
 import urllib.request
+import venv
 import zipfile
 from email.message import Message
 from pathlib import Path
@@ -162,6 +164,38 @@ def test_pytest_finds_its_fixtures(
         timeout=60,
     )
     assert word in done.stdout, done.stdout + done.stderr
+
+
+def test_programs_of_its_users_are_checked_by_its_types(
+    built: zipfile.ZipFile, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "env", with_pip=False)
+    (installed,) = (tmp_path / "env").glob("lib/python*/site-packages")
+    built.extractall(installed)
+    # What it needs is here; of ddpcore itself nothing, but for where the clone is.
+    (installed / "needed.pth").write_text("\n".join(site.getsitepackages()))
+    (tmp_path / "user").mkdir()
+    program = Path(shutil.copy(ROOT / "tests" / "support" / "typed_user.py", tmp_path / "user"))
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--config-file=",
+            f"--cache-dir={tmp_path / 'cache'}",
+            f"--python-executable={tmp_path / 'env' / 'bin' / 'python'}",
+            program.name,
+        ],
+        cwd=program.parent,
+        env={key: value for key, value in os.environ.items() if "PATH" not in key or key == "PATH"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    assert done.stdout.startswith("Success"), done.stdout + done.stderr
 
 
 def test_it_says_what_it_is(metadata: Message) -> None:

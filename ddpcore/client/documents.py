@@ -62,7 +62,7 @@ class Documents:
         self.collections: dict[str, dict[str, dict[str, Any]]] = {}
 
     def of(self, collection: str) -> Mapping[str, Mapping[str, Any]]:
-        """The documents of a collection by id; none if nothing was ever heard of it."""
+        """The documents of `collection` by id; none if nothing was ever heard of it."""
         return self.collections.get(collection, {})
 
     def take(self, message: Mapping[str, Any]) -> Change | None:
@@ -72,7 +72,7 @@ class Documents:
             message: An `added`, `changed` or `removed`, its values as they travel.
 
         Returns:
-            What became of the document; None: nothing, it is as it was.
+            What became of the document, or None if it is as it was.
 
         Raises:
             ValueError: The message is none, or its values are no EJSON.

@@ -40,7 +40,7 @@ INVOCATION_FAILED = "invocation-failed"
 
 
 class Call:
-    """A call of a method.
+    """A call of a method; `Machine.call` makes one.
 
     Attributes:
         id: What messages call it.
@@ -48,6 +48,8 @@ class Call:
         params: Its arguments, encoded.
         random_seed: The seed for ids that the method makes, if there is one.
         retry: Whether it is sent again when the connection was lost before the result.
+        login: Whether its result says who the client is.
+        resume: Whether the machine made it by itself, to log in again after a reconnect.
         sent: Whether it has ever been sent.
         answered: Whether the result or the error is known.
         updated: Whether all that the method wrote has arrived.
@@ -86,8 +88,8 @@ class Call:
         self.params = params
         self.random_seed = random_seed
         self.retry = retry
-        self.login = login  # its result says who the client is
-        self.resume = resume  # made by the machine itself after a reconnect
+        self.login = login
+        self.resume = resume
         self.sent = self.answered = self.updated = False
         self.result: Any = UNSET
         self.error: Exception | None = None
@@ -99,7 +101,7 @@ class Call:
 
 
 class Sub:
-    """A subscription.
+    """A subscription; `Machine.subscribe` makes one.
 
     Attributes:
         id: What messages call it.
@@ -129,34 +131,41 @@ class Effects(Protocol):
     """What a client's machine asks of the world. Calls may come back into the machine."""
 
     def send(self, text: str) -> None:
-        """Send a message."""
+        """Send the message `text`."""
 
     def close(self, reason: str, *, at_once: bool = False) -> None:
-        """Close the socket, for this reason; then call `lost`, and connect again.
+        """Close the socket; then call `Machine.lost`, and connect again.
 
-        At once: nothing has failed, and it will be welcome.
+        Args:
+            reason: Why, for people.
+            at_once: Whether to connect without waiting: nothing has failed, and it will be
+                welcome.
         """
 
     def connected(self, resumed: bool) -> None:
-        """The session begins, or goes on."""
+        """The session begins, or goes on where it was if it was `resumed`."""
 
     def refused(self, reason: str) -> None:
-        """The server will never want this client: close, and do not come back."""
+        """The server will never want this client: close, and do not come back.
+
+        Args:
+            reason: Why, for people.
+        """
 
     def done(self, call: Call) -> None:
-        """A call is over: it has a result or an error."""
+        """The `call` is over: it has a result or an error."""
 
     def ready(self, sub: Sub) -> None:
-        """The initial documents of a subscription are complete."""
+        """The initial documents of `sub` are complete."""
 
     def stopped(self, sub: Sub) -> None:
-        """A subscription is over, and its documents are gone."""
+        """The subscription `sub` is over, and its documents are gone."""
 
     def changed(self, change: Change) -> None:
-        """A document was added, changed or removed."""
+        """A document was added, changed or removed, as `change` says."""
 
     def logged_out(self, error: Exception) -> None:
-        """The server does not take the token any more, after a reconnect."""
+        """The server does not take the token any more, after a reconnect; `error` says why."""
 
 
 class _State(Enum):
@@ -246,8 +255,12 @@ class Machine:
                 twice. Else it fails with the code ``invocation-failed``.
             login: The result says who the client is, with a token to come back with.
 
+        Returns:
+            The call. `Effects.done` is given it when it is over.
+
         Raises:
-            TypeError, ValueError: The arguments are no EJSON.
+            TypeError: An argument is nothing EJSON can carry.
+            ValueError: An argument is too deep for EJSON.
         """
         call = Call(
             self._number(),
@@ -263,7 +276,7 @@ class Machine:
         return call
 
     def forget(self, call: Call) -> None:
-        """Nobody waits for this call any more: send it no more than it is sent already."""
+        """Nobody waits for `call` any more: send it no more than it is sent already."""
         call.retry = False
         if not call.sent:
             self._calls.pop(call.id, None)
@@ -271,8 +284,16 @@ class Machine:
     def subscribe(self, name: str, params: Sequence[Any] = ()) -> Sub:
         """Subscribe, now or as soon as the session stands.
 
+        Args:
+            name: The publication.
+            params: Its arguments, EJSON values.
+
+        Returns:
+            The subscription, as `Effects.ready` and `Effects.stopped` will be given it.
+
         Raises:
-            TypeError, ValueError: The arguments are no EJSON.
+            TypeError: An argument is nothing EJSON can carry.
+            ValueError: An argument is too deep for EJSON.
         """
         sub = Sub(self._number(), name, _encoded(params))
         self._subs[sub.id] = sub
@@ -281,7 +302,7 @@ class Machine:
         return sub
 
     def unsubscribe(self, sub: Sub) -> None:
-        """End a subscription; `Effects.stopped` tells when its documents are gone. Idempotent."""
+        """End `sub`; `Effects.stopped` tells when its documents are gone. Idempotent."""
         if self._subs.pop(sub.id, None) is None:
             return
         if not sub.sent:
@@ -300,7 +321,11 @@ class Machine:
     # In: the socket
 
     def opened(self, now: float) -> None:
-        """A socket stands."""
+        """A socket stands.
+
+        Args:
+            now: The time in seconds, of a clock that never goes back.
+        """
         self._state = _State.GREETING
         self._greeting_ends = now + self._connect_timeout
         message: dict[str, Any] = {"msg": "connect"}
@@ -325,7 +350,12 @@ class Machine:
                 self._done(call)
 
     def receive(self, text: str | bytes, now: float) -> None:
-        """Take one message of the server. What is none is told to the log, and passed by."""
+        """Take one message of the server. What is none is told to the log, and passed by.
+
+        Args:
+            text: The message.
+            now: The time in seconds, of the same clock.
+        """
         if self._state not in (_State.GREETING, _State.UP):
             return
         if self._heartbeat is not None:
@@ -362,7 +392,11 @@ class Machine:
         return None if self._heartbeat is None else self._heartbeat.deadline
 
     def tick(self, now: float) -> None:
-        """Look at the clock; early calls do no harm."""
+        """Look at the clock; early calls do no harm.
+
+        Args:
+            now: The time in seconds, of the same clock.
+        """
         if self._greeting_ends is not None:
             if now >= self._greeting_ends:
                 self._effects.close("The server did not answer `connect`.")

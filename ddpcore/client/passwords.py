@@ -8,7 +8,7 @@ __all__ = ["password_digest"]
 
 
 def password_digest(password: str) -> dict[str, str]:
-    """What stands for a password in `login` and `createUser` (Meteor 3.0.4, password_client.js).
+    """What stands for `password` in `login` and `createUser` (Meteor 3.0.4, password_client.js).
 
     Meteor hashes each half of a surrogate pair for itself (`sha/sha256.js`), so an emoji gives
     another digest than its UTF-8 would, and only this one opens an account that a browser made.

@@ -31,6 +31,7 @@ from ddpcore.server.server import Server
 __all__ = ["CONTENT_TYPE", "Prometheus", "of_process"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The header Content-Type for what `Prometheus.render` gives."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of histograms' buckets: from what a method in memory takes to what a client may

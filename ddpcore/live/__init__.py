@@ -1,1 +1,3 @@
 """Live data, shared by every session of the process: documents, observers, crossbar, fence."""
+
+__all__: list[str] = []

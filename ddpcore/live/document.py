@@ -46,7 +46,13 @@ class Document:
 
     @classmethod
     def of(cls, collection: str, id: str, fields: Mapping[str, Any]) -> Document:  # noqa: A002
-        """Make a document of EJSON values; `_id` and `UNSET` fields are left out.
+        """Make a document of EJSON values.
+
+        Args:
+            collection: The name the client knows the collection by.
+            id: The document's id as it travels; `ddpcore.wire.ids.id_stringify` makes one of what
+                is no text.
+            fields: Field name → EJSON value; `_id` and `ddpcore.UNSET` fields are left out.
 
         Raises:
             TypeError: A value or a name is nothing EJSON can carry.
@@ -75,7 +81,7 @@ class Document:
         return {name: _value(name, text) for name, text in self.fragments.items()}
 
     def value_of(self, name: str) -> Any:
-        """The EJSON value of one field, decoded anew.
+        """The EJSON value of the field `name`, decoded anew.
 
         Raises:
             KeyError: It has no such field.

@@ -17,6 +17,7 @@ from ddpcore.live.snapshot import Found, Snapshot
 
 __all__ = [
     "KeyObserver",
+    "KeyStep",
     "LinkChange",
     "MatchedObserver",
     "Reading",

@@ -13,6 +13,7 @@ from ddpcore.wire.frame import Frame
 
 __all__ = [
     "FAILURES",
+    "Caller",
     "ObserveHandle",
     "Observer",
     "Surroundings",
@@ -157,13 +158,11 @@ def _nothing(_step: Any) -> None:
 
 
 class Observer(ABC, Generic[T]):
-    """The current result of a query, and those who watch it.
-
-    Args:
-        around: The crossbar.
-        name: What logs call it.
+    """The current result of a query, and those who watch it; the crossbar makes one for each.
 
     Attributes:
+        around: The crossbar.
+        name: What logs call it: for queries the name of their collection.
         key: The query's.
         topics: What it wants to hear of.
         items: The result: row key → document, or whatever it holds of a row.

@@ -12,7 +12,7 @@ from ddpcore.live.observer import FAILURES, Observer, Surroundings
 from ddpcore.live.query import LiveQuery
 from ddpcore.live.snapshot import Found, Snapshot
 
-__all__ = ["PolledObserver"]
+__all__ = ["Pending", "PolledObserver"]
 
 
 class Pending(NamedTuple):

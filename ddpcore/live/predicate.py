@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 Truth = bool | None
+"""What a predicate answers; None: SQL's NULL, unknown."""
+
 Row = Mapping[str, Any]
 """Column → Python value, None for NULL. Looking a column up may raise `Undecided`."""
 
@@ -60,7 +62,7 @@ class Predicate(ABC):
 
     @abstractmethod
     def __call__(self, row: Row) -> Truth:
-        """Whether the row meets it.
+        """Whether `row` meets it.
 
         Raises:
             Undecided: The database has to be asked.
@@ -88,12 +90,20 @@ class Predicate(ABC):
         return iter(())
 
     def bound(self, resolve: Callable[[KeyQuery], KeySet]) -> Predicate:  # noqa: ARG002
-        """The same with the key sets in their places."""
+        """The same with the key sets in their places.
+
+        Args:
+            resolve: Gives the key set of a query.
+        """
         return self
 
 
 class Constant(Predicate):
-    """The same answer for every row."""
+    """The same answer for every row.
+
+    Args:
+        truth: The answer.
+    """
 
     __slots__ = ("truth",)
 
@@ -130,7 +140,12 @@ class _OfColumn(Predicate):
 
 
 class Equals(_OfColumn):
-    """``column IN (values)``; a column that is NULL is unknown. The values are not None."""
+    """``column IN (values)``; a column that is NULL is unknown.
+
+    Args:
+        column: Whose value.
+        values: What it may be; none of them is None.
+    """
 
     __slots__ = ("values",)
 
@@ -178,7 +193,11 @@ class Test(_OfColumn):
 
 
 class IsNull(_OfColumn):
-    """``column IS NULL``: never unknown."""
+    """``column IS NULL``: never unknown.
+
+    Args:
+        column: Which.
+    """
 
     __slots__ = ()
 
@@ -248,7 +267,11 @@ class Within(_OfColumn):
 
 
 class Not(Predicate):
-    """Not: unknown stays unknown."""
+    """Not: unknown stays unknown.
+
+    Args:
+        part: What must not be true.
+    """
 
     __slots__ = ("part",)
 
@@ -328,7 +351,11 @@ class _Decided(_Several):
 
 
 class And(_Decided):
-    """All parts; of none: true."""
+    """All parts are true; of none: true.
+
+    Args:
+        *parts: The parts.
+    """
 
     __slots__ = ()
     word = "AND"
@@ -344,7 +371,11 @@ class And(_Decided):
 
 
 class Or(_Decided):
-    """Any part; of none: false."""
+    """Any part is true; of none: false.
+
+    Args:
+        *parts: The parts.
+    """
 
     __slots__ = ()
     word = "OR"
@@ -362,6 +393,9 @@ class Xor(_Several):
 
     That is ``(a OR b OR …) AND MOD(number of true parts, 2) = 1`` (Django 5.2,
     django/db/models/sql/where.py): what is unknown counts as not true.
+
+    Args:
+        *parts: The parts.
     """
 
     __slots__ = ()

@@ -46,12 +46,12 @@ class LiveQuery(ABC):
         """Ask for the whole result, in the query's order."""
 
     async def fetch_rows(self, keys: Collection[str]) -> Mapping[str, Document]:
-        """Ask for the rows with these keys, as far as they are in the result."""
+        """Ask for the rows with these `keys`, as far as they are in the result."""
         found = await self.fetch()
         return {key: found[key] for key in keys if key in found}
 
     def row_of(self, change: Change) -> str | None:  # noqa: ARG002
-        """The key of the one row whose place in the result this change can affect.
+        """The key of the one row whose place in the result `change` can affect.
 
         None, the default: it may affect any of them, and the whole query is asked again.
         """
@@ -59,17 +59,28 @@ class LiveQuery(ABC):
 
 
 class Table(ABC):
-    """How rows of a topic become values that predicates understand."""
+    """How rows of a topic become values that predicates understand.
+
+    Attributes:
+        topic: The topic of the bus that its changes have.
+    """
 
     topic: str
 
     @abstractmethod
     def row(self, image: Mapping[str, Any]) -> Row:
-        """The row of an image off the bus. Columns that the image has not are `Undecided`."""
+        """The row of an image off the bus.
+
+        Args:
+            image: `Change.before` or `Change.after`.
+
+        Returns:
+            Column → Python value. To look at a column that the image has not raises `Undecided`.
+        """
 
     @abstractmethod
     async def read(self, keys: Collection[str]) -> Found[Row]:
-        """Ask the database for the rows with these keys, as far as there are such."""
+        """Ask the database for the rows with these `keys`, as far as there are such."""
 
 
 class RowQuery(ABC):
@@ -95,6 +106,10 @@ class RowQuery(ABC):
     def item(self, key: str, row: Row) -> Any:
         """What the result holds for a row that is in it.
 
+        Args:
+            key: The row's key, as `Change.key` has it.
+            row: The row, as `table` makes it.
+
         Raises:
             ddpcore.live.predicate.Undecided: It cannot be made from this row.
         """
@@ -117,7 +132,7 @@ class Link(NamedTuple):
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
-    """Keys in the order in which documents list them: numbers by their value, then text."""
+    """The `keys` in the order in which documents list them: numbers by their value, then text."""
     return sorted(keys, key=lambda key: (len(key), key))
 
 

@@ -27,7 +27,7 @@ class Snapshot:
 
     @classmethod
     def parse(cls, text: str) -> Snapshot:
-        """Read PostgreSQL's own notation, ``xmin:xmax:xip,xip``.
+        """Read `text` in PostgreSQL's own notation, ``xmin:xmax:xip,xip``.
 
         Raises:
             ValueError: It is none.
@@ -37,7 +37,11 @@ class Snapshot:
         return cls(int(xmin), int(xmax), numbers)
 
     def sees(self, xid: int) -> bool:
-        """Whether the changes of a transaction *that has committed* are in what was read."""
+        """Whether the changes of a transaction *that has committed* are in what was read.
+
+        Args:
+            xid: The transaction's number, as `Change.xid` has it.
+        """
         return xid < self.xmin or (xid < self.xmax and xid not in self.running)
 
     def covers(self, other: Snapshot) -> bool:

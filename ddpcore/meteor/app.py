@@ -106,7 +106,7 @@ class MeteorApp:
         return new
 
     def respond(self, request: Request) -> Response:
-        """Answer a request.
+        """The response to a `request`.
 
         Raises:
             BundleError: There is no bundle, and never was.

@@ -123,7 +123,7 @@ class Program:
     body: str
 
     def of_type(self, kind: str) -> list[Item]:
-        """The files of a type that pages load by URL."""
+        """The files whose `Item.type` is `kind`, as far as pages load them by URL."""
         return [each for each in self.items if each.type == kind and each.url and _public(each)]
 
 

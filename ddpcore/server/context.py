@@ -19,7 +19,7 @@ __all__ = ["ConnectionHandle", "Context", "MethodContext", "PublicationContext"]
 
 
 class ConnectionHandle:
-    """The public view of one client's connection.
+    """The public view of one client's connection; the server makes one for each session.
 
     Attributes:
         id: The session's id.
@@ -70,6 +70,8 @@ class ConnectionHandle:
 
 class Context:
     """What methods and publications have in common.
+
+    The server makes one for each call and subscription.
 
     Attributes:
         connection: The client's connection.
@@ -126,7 +128,7 @@ class Context:
 
 
 class MethodContext(Context):
-    """The first argument of a method.
+    """The first argument of a method; the server makes one for each call.
 
     Attributes:
         user_changed: Whether the subscriptions are to run again once the handler has returned.
@@ -142,6 +144,13 @@ class MethodContext(Context):
         It shares the user, the connection and the write fence, and has a random seed of its own,
         made from this one's. In an `async def` handler await it. A `def` handler gets the result,
         and may call `def` methods only: its thread cannot wait for the loop.
+
+        Args:
+            name: The method.
+            *params: Its arguments; they are checked as if a client had sent them.
+
+        Returns:
+            What the method returned; in an `async def` handler an awaitable of it.
 
         Raises:
             ddpcore.MeteorError: 404, there is no such method; or whatever it raises.
@@ -217,7 +226,7 @@ class _NestedContext(MethodContext):
 
 
 class PublicationContext(Context):
-    """The first argument of a publication.
+    """The first argument of a publication; the server makes one for each subscription.
 
     A publication may return live queries, one or a list: they are published, then `ready()`.
     Or it publishes by hand with `added`, `changed`, `removed` and `ready`. After the client
@@ -232,14 +241,24 @@ class PublicationContext(Context):
     def added(self, collection: str, id: str, fields: Mapping[str, Any]) -> None:  # noqa: A002
         """Publish a document.
 
+        Args:
+            collection: The collection that it is in.
+            id: Its id.
+            fields: Its fields, EJSON values. `_id` and what is `ddpcore.UNSET` are left out.
+
         Raises:
-            TypeError: A field's value is nothing EJSON can carry.
+            TypeError: A field's value is nothing EJSON can carry, or a name is no string.
         """
         document = Document.of(_text(collection), _text(id), fields)
         self._runtime.on_loop(self._runtime.machine.added, self._item, document)
 
     def changed(self, collection: str, id: str, fields: Mapping[str, Any]) -> None:  # noqa: A002
-        """Change fields of a document published here; `ddpcore.UNSET` clears a field.
+        """Change fields of a document published here.
+
+        Args:
+            collection: The collection that it is in.
+            id: Its id.
+            fields: The fields that change, EJSON values; `ddpcore.UNSET` clears a field.
 
         Raises:
             ddpcore.DDPError: The document was not added by this publication.
@@ -249,7 +268,7 @@ class PublicationContext(Context):
         self._runtime.on_loop(machine.changed, self._item, _text(collection), _text(id), fields)
 
     def removed(self, collection: str, id: str) -> None:  # noqa: A002
-        """Take back a document published here.
+        """Take back the document `id` of `collection`, which was published here.
 
         Raises:
             ddpcore.DDPError: The document was not added by this publication.
@@ -266,7 +285,11 @@ class PublicationContext(Context):
         self._runtime.on_loop(self._runtime.machine.stop, self._item)
 
     def error(self, problem: BaseException) -> None:
-        """End the subscription with an error; see `ddpcore.MeteorError` for what clients see."""
+        """End the subscription with an error.
+
+        Args:
+            problem: Why; see `ddpcore.MeteorError` for what clients see of it.
+        """
         self._runtime.on_loop(self._runtime.fail_subscription, self._item, problem)
 
     def on_stop(self, callback: Callable[[], object]) -> None:

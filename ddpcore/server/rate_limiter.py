@@ -184,13 +184,17 @@ class RateLimiter:
         return id
 
     def remove_rule(self, id: str) -> bool:  # noqa: A002
-        """Forget a rule; whether there was one."""
+        """Forget the rule `id`; whether there was one."""
         removed = self._rules.pop(id, None) is not None
         self.changed()
         return removed
 
     def set_error_message(self, message: Message, rule_id: str | None = None) -> None:
-        """Set the reason clients get, of one rule or where a rule has none of its own.
+        """Set the reason that clients get.
+
+        Args:
+            message: The text, or a function of the `Verdict` that makes it.
+            rule_id: Of which rule; None: wherever a rule has none of its own.
 
         Raises:
             KeyError: There is no such rule.
@@ -201,7 +205,7 @@ class RateLimiter:
             self._rules[rule_id].message = message
 
     async def check(self, call: Call) -> None:
-        """Count a call, and refuse it if a rule says so. Refused calls count, too.
+        """Count `call`, and refuse it if a rule says so. Refused calls count, too.
 
         Raises:
             ddpcore.MeteorError: ``too-many-requests``, with the milliseconds to wait.

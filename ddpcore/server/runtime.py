@@ -34,7 +34,7 @@ from ddpcore.wire.alea import random_id
 if TYPE_CHECKING:
     from ddpcore.server.server import Server
 
-__all__ = ["SessionRuntime", "client_error"]
+__all__ = ["SessionRuntime", "cancelled", "client_error", "shows"]
 
 logger = logging.getLogger(__name__)
 

@@ -120,11 +120,15 @@ class Server:
         plugins: Plugins for this server alone, beside the installed ones.
 
     Attributes:
-        publications: The publications that were defined, by name.
-        offered: These, and those that every server has.
-        traffic: What was sent to its clients, in numbers.
-        plugins: Its plugins.
-        hears: Which hooks anybody listens to.
+        options: The settings among these, to be read: ``server.options.max_message_size``.
+        traffic: What was sent to its clients, in numbers: a `ddpcore.session.outbox.Traffic`.
+        sessions: Those that have connected and are not over, by id: to be counted. What stands
+            under an id is not public.
+        rate_limiter: The rules for how often clients may call and subscribe: a
+            `ddpcore.server.rate_limiter.RateLimiter`.
+        on_gap: Functions that are called, without arguments and on the event loop, when changes
+            may have been missed. Add yours.
+        plugins: Its plugins: a `ddpcore.hooks.PluginManager`.
         wants_cookies: Whether transports are to bring cookies; False: nobody looks at them.
     """
 
@@ -220,7 +224,12 @@ class Server:
     def method(self, name: F | str | None = None) -> F | Callable[[F], F]:
         """Decorate a handler to make it callable: ``@server.method`` or ``@server.method("name")``.
 
-        What it returns is the result. None travels as null; return `ddpcore.UNSET` for none.
+        The handler gets a `MethodContext`, then what the client has sent; annotations of its
+        parameters are checked before it is called. What it returns is the result. None travels
+        as null; return `ddpcore.UNSET` for none.
+
+        Args:
+            name: What clients call it; by default the function's name.
 
         Raises:
             ddpcore.DDPError: The name is taken, or the function cannot be a handler.
@@ -241,7 +250,15 @@ class Server:
         return register
 
     def publish(self, name: str | None) -> Callable[[F], F]:
-        """Decorate a handler to make it a publication; name None: of every client, unasked.
+        """Decorate a handler to make it a publication: ``@server.publish("name")``.
+
+        The handler gets a `PublicationContext`, then what the client has sent; annotations of its
+        parameters are checked before it is called. It returns live queries, one or a list, or
+        None where it publishes by hand.
+
+        Args:
+            name: What clients subscribe to. None: it is universal, for every client, unasked and
+                without arguments.
 
         Raises:
             ddpcore.DDPError: The name is taken, or the function cannot be a handler.
@@ -263,9 +280,14 @@ class Server:
         return register
 
     def set_publication_strategy(self, collection: str, strategy: PublicationStrategy) -> None:
-        """Say how much is remembered of what clients have of `collection`.
+        """Say how much is remembered of what clients have of a collection.
 
-        It concerns clients that do not see the collection yet. It overrules plugins.
+        It concerns clients that do not see the collection yet. It overrules plugins (Meteor
+        3.0.4, `Meteor.server.setPublicationStrategy` in ddp-server/livedata_server.js).
+
+        Args:
+            collection: Its name.
+            strategy: One of the four, such as `ddpcore.NO_MERGE`.
 
         Raises:
             ddpcore.DDPError: There is no such strategy.
@@ -494,6 +516,9 @@ class Server:
     def accept(self, transport: Transport) -> Receiver:
         """Open a session for a client that came by `transport`; call it on the event loop.
 
+        Returns:
+            What takes the client's messages; it is the transport's `receiver` already.
+
         Raises:
             ddpcore.DDPError: The server has not been started, or is stopping.
         """
@@ -509,7 +534,7 @@ class Server:
         return client
 
     def max_message_size(self, user_id: str | None) -> int:
-        """Bytes that a message of this user may have."""
+        """Bytes that a message of the user `user_id` may have; None: of nobody's."""
         options = self.options
         if user_id is not None:
             return options.max_message_size
@@ -538,7 +563,15 @@ class Server:
         return await value if inspect.isawaitable(value) else value
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a blocking function in one of the server's threads, context variables included."""
+        """Call a blocking function in one of the server's threads, context variables included.
+
+        Args:
+            function: What is called.
+            *args: Its arguments.
+
+        Returns:
+            What it returns; what it raises is raised.
+        """
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
         return await loop.run_in_executor(self._executor, context.run, _call, function, *args)

@@ -29,7 +29,7 @@ from ddpcore.session.strategy import (
 )
 from ddpcore.wire.frame import Frame
 
-__all__ = ["LivePart", "MergeBox", "Part"]
+__all__ = ["LivePart", "MergeBox", "MergedView", "Part"]
 
 logger = logging.getLogger(__name__)
 

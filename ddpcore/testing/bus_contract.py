@@ -38,7 +38,7 @@ class Writer(ABC):
 
     @abstractmethod
     async def write(self, change: Change) -> None:
-        """Make a change in the open transaction; open one if need be."""
+        """Make `change` in the open transaction; open one if need be."""
 
     @abstractmethod
     async def commit(self) -> None:
@@ -53,14 +53,18 @@ class Writer(ABC):
 
 
 class Recorder:
-    """A receiver that keeps everything, for tests to look at and to wait for."""
+    """A receiver that keeps everything, for tests to look at and to wait for.
+
+    Attributes:
+        events: What the bus has delivered, in order.
+    """
 
     def __init__(self) -> None:
         self.events: list[BusEvent] = []
         self._news = asyncio.Event()
 
     def __call__(self, event: BusEvent) -> None:
-        """Take an event from the bus."""
+        """Take an `event` from the bus."""
         self.events.append(event)
         self._news.set()
 
@@ -75,7 +79,7 @@ class Recorder:
         return [change.key for change in self.changes]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for events until the condition holds.
+        """Wait for events until `condition` holds.
 
         Raises:
             TimeoutError: It did not within `PATIENCE`.
@@ -118,7 +122,7 @@ class BusContract:
 
     @asynccontextmanager
     async def running(self, *topics: str) -> AsyncIterator[tuple[Bus, Recorder]]:
-        """A bus that runs and is subscribed, with its receiver."""
+        """A bus that runs and is subscribed to `topics`, with its receiver."""
         bus, heard = self.bus(), Recorder()
         await bus.start(heard)
         try:
@@ -368,7 +372,7 @@ class ConnectedBusContract(BusContract):
     """The contract for a bus with a connection to lose."""
 
     async def disturb(self, bus: Bus) -> None:
-        """Break what connects the bus to its writers, as a bad day would."""
+        """Break what connects `bus` to its writers, as a bad day would."""
         raise NotImplementedError
 
     # 5. A Gap says that changes may be missing; then pending fences complete.

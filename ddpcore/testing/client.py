@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Subscription:
-    """A client's subscription.
+    """A client's subscription; `Client.subscribe` makes one.
 
     Attributes:
         id: What messages call it.
@@ -141,6 +141,9 @@ class Client:
             *params: Its arguments, EJSON values.
             wait: False: return at once, for publications that are never ready.
 
+        Returns:
+            The subscription.
+
         Raises:
             ddpcore.MeteorError: The publication failed, and this is what clients see of it.
         """
@@ -156,7 +159,11 @@ class Client:
         return subscription
 
     def collection(self, name: str) -> dict[str, dict[str, Any]]:
-        """The documents the client holds at this moment: id → fields, decoded from EJSON."""
+        """The documents of the collection `name` that the client holds at this moment.
+
+        Returns:
+            Id → fields, decoded from EJSON.
+        """
         return {key: dict(fields) for key, fields in self.store.docs(name).items()}
 
     def leave(self) -> None:
@@ -205,8 +212,13 @@ class Client:
     async def message(self, **members: Any) -> dict[str, Any]:
         """The first message with these members, whenever it comes or came.
 
+        Args:
+            **members: What it has, as it travels: ``msg="nosub", id="7"``.
+
         Raises:
-            AssertionError, ConnectionError, TimeoutError: See `until`.
+            AssertionError: See `until`, as for the others.
+            ConnectionError: It will not come.
+            TimeoutError: It has not come.
         """
 
         def find() -> dict[str, Any] | None:
@@ -238,7 +250,7 @@ class Client:
         return self.transport.closed
 
     def send(self, message: Mapping[str, Any] | str | bytes) -> None:
-        """Send a message as it stands; text need not even be JSON.
+        """Send a `message` as it stands; text need not even be JSON.
 
         Raises:
             ConnectionError: The connection is closed.
@@ -296,7 +308,18 @@ async def connect(
     patience: float = PATIENCE,
     answer_pings: bool = True,
 ) -> AsyncIterator[Client]:
-    """A connected client of `server`, which runs meanwhile; see `running` and `Client`.
+    """A connected client of a server, which runs meanwhile; see `running`.
+
+    Args:
+        server: The server.
+        user_id: Who the client is logged in as, without a log-in.
+        address: The client's IP address.
+        headers: The request's headers; handlers see those that are safe to see.
+        patience: Real seconds to wait for anything.
+        answer_pings: Whether the client shows that it lives, as clients do.
+
+    Yields:
+        The client, which has said hello and leaves at the end.
 
     Raises:
         AssertionError: The server has sent what it should not have.
@@ -330,6 +353,9 @@ async def running(server: Server) -> AsyncIterator[Server]:
     """Start `server`, and stop it when the last who needs it has gone.
 
     A server that runs already is left as it is.
+
+    Yields:
+        The same server.
 
     Raises:
         ddpcore.DDPError: The server cannot start.

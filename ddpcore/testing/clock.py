@@ -21,7 +21,7 @@ async def turns(count: int = 10) -> None:
 
 
 class FakeTimer:
-    """A `ddpcore.clock.Timer` of a `FakeClock`."""
+    """A `ddpcore.clock.Timer`; `FakeClock.call_at` makes one."""
 
     __slots__ = ("_callback", "_when")
 
@@ -70,7 +70,11 @@ class FakeClock:
         return self._now
 
     def call_at(self, when: float, callback: Callable[[], object]) -> FakeTimer:
-        """Call `callback` when `advance` comes to `when`; soon if that is not in the future."""
+        """Call `callback` when `advance` comes to `when`; soon if that is not in the future.
+
+        Returns:
+            What cancels it.
+        """
         timer = FakeTimer(when, callback)
         if when <= self._now:
             asyncio.get_running_loop().call_soon(timer.fire)
@@ -90,7 +94,7 @@ class FakeClock:
         that are due as well. What takes threads or sockets is not waited for: await its outcome.
 
         Args:
-            seconds: How many.
+            seconds: How many seconds.
 
         Raises:
             ValueError: Time does not go back.

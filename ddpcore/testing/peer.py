@@ -33,15 +33,19 @@ class Peer(ABC):
 
     @abstractmethod
     async def send(self, *texts: str) -> None:
-        """Send messages, in one write if it can be; return when the network has taken them."""
+        """Send messages; return when the network has taken them.
+
+        Args:
+            *texts: The messages, to be sent in one write if that can be.
+        """
 
     @abstractmethod
     async def send_bytes(self, data: bytes) -> None:
-        """Send a message of these bytes, which are no UTF-8; the server may refuse it."""
+        """Send `data`, which is no UTF-8, as a message; the server may refuse it."""
 
     @abstractmethod
     async def send_too_much(self, text: str) -> None:
-        """Send a message that is too large; the server may hang up in the middle of it."""
+        """Send `text`, a message that is too large; the server may hang up in the middle of it."""
 
     @abstractmethod
     async def misbehave(self) -> None:
@@ -61,7 +65,7 @@ class Peer(ABC):
 
 
 class WebSocketPeer(Peer):
-    """A client by WebSocket (RFC 6455), without extensions. Make it with `connect`."""
+    """A client by WebSocket (RFC 6455), without extensions; `WebSocketPeer.connect` makes one."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -72,7 +76,12 @@ class WebSocketPeer(Peer):
     async def connect(
         cls, url: str, headers: Mapping[str, str], *, tls: ssl.SSLContext | None = None
     ) -> WebSocketPeer:
-        """Connect to a ``ws:`` or ``wss:`` address.
+        """Connect; a client that was let in.
+
+        Args:
+            url: A ``ws:`` or ``wss:`` address.
+            headers: Further headers of the request.
+            tls: How to make sure of the other side, for ``wss:``.
 
         Raises:
             Refused: The answer is not 101.
@@ -114,11 +123,11 @@ class WebSocketPeer(Peer):
     # How messages travel: others may put them into a framing of their own.
 
     def encode(self, texts: Sequence[str]) -> list[bytes]:
-        """The payloads that bring messages."""
+        """The payloads that bring the messages `texts`."""
         return [text.encode() for text in texts]
 
     def decode(self, payload: bytes) -> list[str]:
-        """The messages that a payload brings."""
+        """The messages that `payload` brings."""
         return [payload.decode()]
 
     # What clients do

@@ -19,7 +19,7 @@ __all__ = ["ddp", "ddp_clock"]
 
 @pytest.fixture
 def ddp() -> Iterator[Runner]:
-    """Runs servers and clients in a test that is a plain function; see `ddpcore.testing.Runner`."""
+    """A `ddpcore.testing.Runner`: runs servers and clients in a test that is a plain function."""
     from ddpcore.testing import Runner
 
     with Runner() as runner:
@@ -28,7 +28,7 @@ def ddp() -> Iterator[Runner]:
 
 @pytest.fixture
 def ddp_clock() -> FakeClock:
-    """A clock to give to a server and to move by hand; see `ddpcore.testing.FakeClock`."""
+    """A `ddpcore.testing.FakeClock`, to give to a server and to move by hand."""
     from ddpcore.testing import FakeClock
 
     return FakeClock()

@@ -18,8 +18,8 @@ T = TypeVar("T")
 class Runner:
     """Runs coroutines one after the other, all on one loop; between them, the loop stands still.
 
-    So whatever a test does between two `run`s, for instance with Django's ORM, happens while no
-    handler is at work. A context manager::
+    So whatever a test does between two calls of `run`, for instance with Django's ORM, happens
+    while no handler is at work. A context manager::
 
         with Runner() as ddp:
             client = ddp.connect(server)

@@ -63,5 +63,5 @@ class Store:
             assert name in document, f"{name} was not there: {message}"
 
     def docs(self, collection: str) -> dict[str, dict[str, Any]]:
-        """The documents of a collection by id; none if nothing was ever heard of it."""
+        """The documents of `collection` by id; none if nothing was ever heard of it."""
         return self.collections.get(collection, {})

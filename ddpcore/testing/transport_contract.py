@@ -29,7 +29,7 @@ from ddpcore.testing.peer import Peer, Refused, WebSocketPeer
 from ddpcore.transport import Cookies, Receiver, Transport
 from ddpcore.wire.frame import Frame
 
-__all__ = ["Door", "Ear", "Peer", "Refused", "TransportContract", "WebSocketPeer"]
+__all__ = ["Door", "Ear", "House", "Peer", "Refused", "TransportContract", "WebSocketPeer"]
 
 MAX_MESSAGE_SIZE = 100_000
 HIGH_WATER = 16 * 1024 * 1024
@@ -244,7 +244,11 @@ class TransportContract:
         raise NotImplementedError
 
     async def connect(self, address: Any, headers: Mapping[str, str]) -> Peer:
-        """A client at what `served` gave, whose request has these headers.
+        """A client that has connected.
+
+        Args:
+            address: What `served` gave.
+            headers: What its request has, beside what it must have.
 
         Raises:
             Refused: It is not let in.

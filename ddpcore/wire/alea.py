@@ -31,12 +31,12 @@ _system = secrets.SystemRandom()
 
 
 def random_id(n: int = 17) -> str:
-    """A document id nobody can guess (Meteor 3.0.4, `Random.id` in random/)."""
+    """A document id of `n` characters that nobody can guess (Meteor 3.0.4, `Random.id`)."""
     return "".join(_system.choices(_UNMISTAKABLE, k=n))
 
 
 def random_secret(n: int = 43) -> str:
-    """A token, of 256 bits by default (Meteor 3.0.4, `Random.secret` in random/)."""
+    """A token of `n` characters, 256 bits by default (Meteor 3.0.4, `Random.secret`)."""
     return "".join(_system.choices(_BASE64, k=n))
 
 
@@ -70,19 +70,19 @@ class Alea:
         return self._s2
 
     def choice(self, options: Sequence[_T]) -> _T:
-        """One of them (Meteor 3.0.4, random/AbstractRandomGenerator.js, as are the others)."""
+        """One of `options` (Meteor 3.0.4, random/AbstractRandomGenerator.js, as the others)."""
         return options[math.floor(self.fraction() * len(options))]
 
     def id(self, n: int = 17) -> str:
-        """A document id."""
+        """A document id of `n` characters."""
         return self._text(_UNMISTAKABLE, n)
 
     def secret(self, n: int = 43) -> str:
-        """Text of the shape of a token. The seed is known, so it is not secret."""
+        """Text of `n` characters, of the shape of a token. Its seed is known: it is no secret."""
         return self._text(_BASE64, n)
 
     def hex_string(self, n: int) -> str:
-        """So many hexadecimal digits."""
+        """Text of `n` hexadecimal digits."""
         return self._text(_HEX, n)
 
     def _text(self, alphabet: str, n: int) -> str:
@@ -104,14 +104,14 @@ class RandomStreams:
         self._streams: dict[str, Alea] = {}
 
     def stream(self, name: str = "default") -> Alea:
-        """The generator of this name; the same one at each call."""
+        """The generator called `name`; the same one at each call."""
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Alea(self._seed, name)
         return stream
 
     def id(self, collection: str) -> str:
-        """The id for the next new document of a collection (Meteor 3.0.4, mongo/collection.js)."""
+        """The id for the next new document of `collection` (Meteor 3.0.4, mongo/collection.js)."""
         return self.stream(f"/collection/{collection}").id()
 
 

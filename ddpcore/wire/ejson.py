@@ -84,7 +84,7 @@ class TooDeep(EJSONError):
 
 
 def parse(text: str | bytes) -> Any:
-    """Read JSON text, as strictly as JavaScript does, into a plain value.
+    """Read JSON `text`, as strictly as JavaScript does, into a plain value.
 
     Accepts and refuses what `JSON.parse` does (ECMA-262, 25.5.1): no ``NaN``, no byte order
     mark, the last of equal keys wins, ``1e400`` is infinite, lone surrogates survive. Unlike
@@ -109,7 +109,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def dump_plain(value: Any) -> str:
-    """Write a plain value as JSON text, in ASCII.
+    """The JSON text of a plain `value`, in ASCII.
 
     Numbers that JSON lacks become null, as `JSON.stringify` has it. The value must be plain:
     ujson would write a `Decimal` as a float without a word. Pass what may not be through `plain`
@@ -122,7 +122,7 @@ def dump_plain(value: Any) -> str:
 
 
 def dumps(value: Any) -> str:
-    """Write a value as EJSON text (Meteor 3.0.4, `EJSON.stringify` in ejson/ejson.js).
+    """The EJSON text of a `value` (Meteor 3.0.4, `EJSON.stringify` in ejson/ejson.js).
 
     Raises:
         ValueError: As `encode`, or an integer has more digits than Python writes (4,300).
@@ -132,7 +132,11 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Read EJSON text (Meteor 3.0.4, `EJSON.parse` in ejson/ejson.js)."""
+    """Read EJSON `text` (Meteor 3.0.4, `EJSON.parse` in ejson/ejson.js).
+
+    Raises:
+        EJSONError: As `parse` and `decode`.
+    """
     return _decode(parse(text), 0)
 
 
@@ -227,6 +231,9 @@ class ObjectID:
 
     Attributes:
         hex: 24 lower-case hexadecimal digits.
+
+    Raises:
+        EJSONError: It is something else.
     """
 
     hex: str
@@ -297,7 +304,7 @@ add_type("oid", ObjectID, str, ObjectID)
 
 
 def encode(value: Any) -> Any:
-    """Make a value plain: what JSON lacks becomes an object with ``$`` keys.
+    """Make a `value` plain: what JSON lacks becomes an object with ``$`` keys.
 
     As Meteor 3.0.4 (`EJSON.toJSONValue` in ejson/ejson.js), from these Python types: ``datetime``
     (a naive one is taken as UTC; below a millisecond it is rounded down), ``date`` (its midnight
@@ -401,7 +408,7 @@ def _no_form(value: object) -> TypeError:
 
 
 def plain(value: Any) -> Any:
-    """Make a value plain with what JSON has, as `JSON.stringify` does with Meteor's values.
+    """Make a `value` plain with what JSON has, as `JSON.stringify` does with Meteor's values.
 
     A date becomes an ISO string, binary an object of numbers by index, a regular expression an
     empty object, NaN null. That is how Meteor 3.0.4 sends what it does not send as EJSON:
@@ -447,7 +454,7 @@ def _iso(value: date) -> str:
 
 
 def decode(value: Any) -> Any:
-    """Turn the objects with ``$`` keys in a plain value into what they stand for.
+    """Make of a plain `value` what it stands for: the objects with ``$`` keys in it are replaced.
 
     As Meteor 3.0.4 (`EJSON.fromJSONValue` in ejson/ejson.js): an object is such a form only if
     its keys are exactly those of the form, and all else passes. Dates are aware, in UTC, and
@@ -595,7 +602,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 
 
 def equals(a: Any, b: Any) -> bool:
-    """Whether two values are the same to EJSON, whatever the order of keys.
+    """Whether `a` and `b` are the same value to EJSON, whatever the order of keys.
 
     As Meteor 3.0.4 (`EJSON.equals` in ejson/ejson.js): NaN equals itself, dates compare by the
     millisecond, binary by its bytes, custom types by their JSON value; and 1 equals 1.0, which
@@ -647,7 +654,7 @@ def _equal_others(a: Any, b: Any) -> bool:
 
 
 def clone(value: Any) -> Any:
-    """Copy a value so deep that no change to one is seen in the other.
+    """Copy a `value` so deep that no change to one is seen in the other.
 
     As Meteor 3.0.4 (`EJSON.clone` in ejson/ejson.js); what cannot change is shared, and custom
     types go through their JSON value.
@@ -676,7 +683,7 @@ def _clone(value: Any, depth: int) -> Any:
 
 
 def canonical(value: Any) -> str:
-    """Text that two values share exactly if `equals` holds: for keys of caches.
+    """Text of a `value` that another one shares exactly if `equals` holds: for keys of caches.
 
     Keys are sorted by UTF-16 code units at every level, as Meteor 3.0.4 does with
     ``{canonical: true}`` (ejson/stringify.js). Numbers are not rounded to a double as there, or
@@ -701,7 +708,7 @@ def _code_units(text: str) -> bytes:
 
 
 def number_text(value: float) -> str:
-    """A number as JavaScript prints it: ``5``, ``0.000001``, ``1e-7``, ``1e+21``.
+    """A number `value` as JavaScript prints it: ``5``, ``0.000001``, ``1e-7``, ``1e+21``.
 
     As ECMA-262, 6.1.6.1.20 (Number::toString). Integers beyond 2**53 are rounded as there.
     """

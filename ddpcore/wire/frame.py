@@ -32,7 +32,12 @@ class Frame:
         self._others: dict[Callable[[bytes], bytes], bytes] | None = None
 
     def wrapped(self, framing: Callable[[bytes], bytes]) -> bytes:
-        """This frame inside a transport's framing, computed once per framing."""
+        """The frame inside a transport's framing, computed once per framing.
+
+        Args:
+            framing: Makes of `data` what the transport sends. The same function each time: it is
+                what the result is remembered by.
+        """
         if framing is self._framing:
             return self._wrapped
         if self._framing is None:

@@ -18,7 +18,7 @@ _LOOKS_LIKE_OBJECT_ID = re.compile("[0-9a-f]{24}").fullmatch
 
 
 def id_stringify(id_: DocumentID) -> str:
-    """The text that stands for an id in a message.
+    """The text that stands for the id `id_` in a message.
 
     As `MongoID.idStringify` of Meteor 3.0.4 (mongo-id/id.js): an `ObjectID` is its digits, a
     string is itself, or follows ``-`` if it could be taken for anything else; the others are
@@ -44,13 +44,13 @@ def id_stringify(id_: DocumentID) -> str:
 
 
 def id_parse(text: str) -> Any:
-    """The id that a text in a message stands for: `id_stringify` backwards.
+    """The id that `text` in a message stands for: `id_stringify` backwards.
 
     As `MongoID.idParse` of Meteor 3.0.4 (mongo-id/id.js). A lone ``-``, which is JavaScript's
     undefined, gives None.
 
     Raises:
-        EJSONError: What follows ``~`` is no JSON.
+        ddpcore.wire.ejson.EJSONError: What follows ``~`` is no JSON.
     """
     if text == "-":
         return None

@@ -3,3 +3,5 @@
 A stock Meteor client signs up, logs in, resumes, logs out, changes and resets its password and
 verifies its e-mail address, against any Django user model (docs/reference/accounts.md).
 """
+
+__all__: list[str] = []

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ddpcore_django.accounts.conf import accounts_conf
 from ddpcore_django.accounts.hashers import DigestHasher
 
-__all__ = ["register"]
+__all__ = ["check_apps", "check_hashers", "check_mails", "check_settings", "register"]
 
 _HASHER = '"ddpcore_django.accounts.hashers.PBKDF2DigestHasher"'
 

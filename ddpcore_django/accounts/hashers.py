@@ -3,7 +3,7 @@
 A stock client never sends a password, only its SHA-256 (`digest.digest_of`). So that is what is
 hashed, by one of Django's strong hashers, as Meteor itself does it with bcrypt (Meteor 3.0.4,
 password_server.js, `hashPassword`). Whoever has the password itself, such as Django's own login
-form, the admin or `createsuperuser`, makes the digest of it first: both kinds of login work.
+form, the admin or `createsuperuser`, makes the digest of it first: both kinds of login work::
 
     PASSWORD_HASHERS = [
         "ddpcore_django.accounts.hashers.PBKDF2DigestHasher",

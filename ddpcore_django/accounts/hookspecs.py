@@ -7,6 +7,10 @@ installed also where accounts are not must mark it `@ddpcore.hookimpl(optionalho
 All are called in a thread, and may use the ORM. They are plain functions: the answer of an
 `async def` one is a coroutine that nobody awaits, and means no. None of them is ever given
 a password, a digest or a token, but for `ddpcore_login`, which gets what the client has sent.
+
+These arguments mean the same wherever they stand: `attempt` is an attempt to log in; `user` the
+project's user, an instance of `AUTH_USER_MODEL`; `connection` the client's; `context` that of the
+method.
 """
 
 from __future__ import annotations
@@ -19,7 +23,15 @@ if TYPE_CHECKING:
     from ddpcore.server.context import ConnectionHandle, MethodContext
     from ddpcore_django.accounts.attempts import Attempt
 
-__all__: list[str] = []
+__all__ = [
+    "ddpcore_logged_in",
+    "ddpcore_logged_out",
+    "ddpcore_login",
+    "ddpcore_login_failed",
+    "ddpcore_second_factor",
+    "ddpcore_validate_login",
+    "ddpcore_validate_new_user",
+]
 
 
 @hookspec(firstresult=True)

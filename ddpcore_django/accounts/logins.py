@@ -19,7 +19,16 @@ from ddpcore_django.accounts.models import LoginToken
 from ddpcore_django.accounts.request import ConnectionRequest
 from ddpcore_django.users import user_of
 
-__all__ = ["LOGGED_OUT", "locked", "log_in", "log_out", "logged_in_user", "refuse", "request_of"]
+__all__ = [
+    "LOGGED_OUT",
+    "locked",
+    "log_in",
+    "log_out",
+    "logged_in_user",
+    "refuse",
+    "request_of",
+    "result_of",
+]
 
 LOGGED_OUT = "You've been logged out by the server. Please log in again."
 

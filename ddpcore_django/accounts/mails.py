@@ -22,10 +22,14 @@ from ddpcore_django.accounts.postman import Job, postman
 from ddpcore_django.server import DjangoServer
 
 __all__ = [
+    "Forgotten",
+    "forgot_password",
     "register",
+    "reset_password",
     "send_enrollment_email",
     "send_reset_password_email",
     "send_verification_email",
+    "verify_email",
     "verify_new_user",
 ]
 
@@ -38,8 +42,11 @@ def send_reset_password_email(user: Any) -> None:
 
     It is sent once the transaction has committed, in this thread, as by Django's `send_mail`.
 
+    Args:
+        user: Whom; the address is that of the user's `EMAIL_FIELD`.
+
     Raises:
-        ImproperlyConfigured: `DDPCORE_ACCOUNTS["ROOT_URL"]` is not set.
+        django.core.exceptions.ImproperlyConfigured: `DDPCORE_ACCOUNTS["ROOT_URL"]` is not set.
         ValueError: The user has no address.
         Exception: Whatever the mail backend raises.
     """
@@ -49,8 +56,16 @@ def send_reset_password_email(user: Any) -> None:
 def send_enrollment_email(user: Any) -> None:
     """Mail a user that somebody else made a link to set the first password.
 
-    As `send_reset_password_email`; the user needs no password (Meteor 3.0.4,
-    `Accounts.sendEnrollmentEmail`).
+    The user needs no password (Meteor 3.0.4, `Accounts.sendEnrollmentEmail`).
+
+    Args:
+        user: Whom; see `send_reset_password_email`.
+
+    Raises:
+        django.core.exceptions.ImproperlyConfigured: See `send_reset_password_email`, as for the
+            others.
+        ValueError: The user has no address.
+        Exception: Whatever the mail backend raises.
     """
     _send_on_commit("enroll-account", user, _required_address(user))
 
@@ -65,7 +80,10 @@ def send_verification_email(user: Any, address: str | None = None) -> None:
         address: The user's address, in whatever case; None: the one there is.
 
     Raises:
-        ValueError: It is not the user's address, or is verified already.
+        django.core.exceptions.ImproperlyConfigured: See `send_reset_password_email`, as for the
+            others.
+        ValueError: The user has no address, it is another one, or it is verified already.
+        Exception: Whatever the mail backend raises.
     """
     own = _required_address(user)
     if address is not None and address.casefold() != own.casefold():

@@ -26,7 +26,22 @@ from ddpcore_django.accounts.models import LoginToken
 from ddpcore_django.accounts.passwords import Password, Text
 from ddpcore_django.current import current_context
 
-__all__ = ["endpoint", "register"]
+__all__ = [
+    "PasswordLogin",
+    "Resumption",
+    "Selector",
+    "Service",
+    "change_password",
+    "configure_login_service",
+    "create_user",
+    "endpoint",
+    "get_new_token",
+    "login",
+    "logout",
+    "logout_other_clients",
+    "register",
+    "remove_other_tokens",
+]
 
 NOT_LOGGED_IN = "You are not logged in."
 

@@ -17,6 +17,13 @@ class LoginToken(models.Model):
     """One login of one client. Deleting it logs the client out, wherever it is connected.
 
     The token itself is not here: whoever reads this table cannot log in.
+
+    Attributes:
+        user: Who is logged in; of a user ``user.ddp_login_tokens`` has all of them.
+        hashed: The token's SHA-256, in base64.
+        created: When the user logged in.
+        expires: When the token is no good any more.
+        last_used: When it was last shown.
     """
 
     user: models.ForeignKey[Any, Any] = models.ForeignKey(

@@ -20,7 +20,13 @@ __all__ = ["VerifiedAddress"]
 class VerifiedAddress(models.Model):
     """A user once opened a link that was mailed to this address.
 
-    It counts while the user has exactly this address (`ddpcore_django.accounts.addresses`).
+    It counts while the user has exactly this address.
+
+    Attributes:
+        user: Whose it is.
+        user_id: The user's primary key.
+        address: The address as the user had it then.
+        verified_at: When the link was opened.
     """
 
     user: models.ForeignKey[Any, Any] = models.ForeignKey(

@@ -7,7 +7,7 @@ import sys
 from ddpcore.hookspecs import hookimpl
 from ddpcore.server.server import Server
 
-__all__: list[str] = []
+__all__ = ["ddpcore_register"]
 
 
 @hookimpl

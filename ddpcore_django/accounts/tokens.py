@@ -20,6 +20,8 @@ __all__ = [
     "find",
     "hashed",
     "issue",
+    "keep_when_saved",
+    "password_saved",
     "revoke",
     "revoke_all",
     "sweep",

@@ -45,7 +45,7 @@ from ddpcore_django.matching.lookups import NULL_TESTS, column_looked_at, predic
 from ddpcore_django.rows import source_of
 from ddpcore_django.tables import topic_of
 
-__all__ = ["Compiled", "compile_where"]
+__all__ = ["Compiled", "Unknown", "compile_where"]
 
 InThread = Callable[..., Awaitable[Any]]
 

@@ -21,7 +21,17 @@ from ddpcore.wire import ejson
 from ddpcore_tornado.client import Client, connect
 from ddpcore_tornado.shell.output import say, shown_error
 
-__all__ = ["Access", "connected", "limit", "read_access", "read_params", "run"]
+__all__ = [
+    "Access",
+    "connected",
+    "dial",
+    "limit",
+    "log_in",
+    "log_out",
+    "read_access",
+    "read_params",
+    "run",
+]
 
 TOKEN = "DDPCORE_TOKEN"  # noqa: S105
 """Variable of the environment: the token by which `ddpcore call`, `sub` and `load` log in, where no
