@@ -5,18 +5,18 @@ import hashlib
 import re
 from pathlib import Path
 
-from follow import Follower, bookstore
+from reader import Reader, bookstore
 
 from ddpcore_tornado.client import connect
 
 
-async def look(follower: Follower) -> None:
-    async with connect(follower.url()) as client:
+async def look(reader: Reader) -> None:
+    async with connect(reader.url()) as client:
         members = client.collection("members")
         await client.subscribe("AllMembers").ready()
         assert not members
         # What Meteor's client does when the link of the mail is opened.
-        (token,) = re.findall(r"#/reset-password/(\S+)", follower.printed())
+        (token,) = re.findall(r"#/reset-password/(\S+)", reader.printed())
         digest = hashlib.sha256(b"hartfield").hexdigest()
         await client.call("resetPassword", token, {"digest": digest, "algorithm": "sha-256"})
         await client.logout()
@@ -26,5 +26,6 @@ async def look(follower: Follower) -> None:
 
 
 def test_the_page(tmp_path: Path) -> None:
-    follower = Follower(bookstore(tmp_path))
-    follower.follow("how-to/custom-user.md", at_end=lambda: asyncio.run(look(follower)))
+    with Reader(bookstore(tmp_path)) as reader:
+        reader.read("how-to/custom-user.md")
+        asyncio.run(look(reader))

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from follow import Follower, bookstore
+from reader import Reader, bookstore
 
 from ddpcore import MeteorError
 from ddpcore_tornado.client import connect
@@ -24,5 +24,6 @@ async def look(url: str) -> None:
 
 
 def test_the_page(tmp_path: Path) -> None:
-    follower = Follower(bookstore(tmp_path))
-    follower.follow("how-to/methods.md", at_end=lambda: asyncio.run(look(follower.url())))
+    with Reader(bookstore(tmp_path)) as reader:
+        reader.read("how-to/methods.md")
+        asyncio.run(look(reader.url()))

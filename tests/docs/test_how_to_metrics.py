@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deploying import free_port
 from pages import files, write
 from prometheus_client.parser import text_string_to_metric_families
 from reader import Reader, bookstore
@@ -26,8 +25,7 @@ FUNCTIONS = {"min", "max", "sum", "rate", "histogram_quantile"}
 
 @pytest.mark.timeout(300)
 def test_the_metrics_can_be_read(tmp_path: Path) -> None:
-    place = bookstore(tmp_path)
-    with Reader(place, {"8000": free_port(), "9000": free_port()}) as reader:
+    with Reader(bookstore(tmp_path)) as reader:
         reader.read(PAGE)
         told = reader.type("curl -s localhost:9000/metrics")
     of_parent = asyncio.run(AllMetrics({}).render())

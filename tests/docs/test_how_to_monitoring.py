@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deploying import free_port, get
-from pages import Block, blocks
+from pages import Block
 from reader import Reader, bookstore
-
-PAGE = "how-to/monitoring.md"
-EMBEDDED = "status_handlers"  # the block for applications of one's own
 
 
 @pytest.mark.timeout(300)
 def test_every_command_says_what_the_page_says(tmp_path: Path) -> None:
-    place = bookstore(tmp_path)
-    ports = {port: free_port() for port in ("8000", "8001", "9000")}
-    with Reader(place, ports) as reader:
-
-        def other(block: Block) -> None:
-            if block.language == "text":
-                reader.hears(block)
-            elif EMBEDDED not in block.text:
-                with (place / "mysite" / "settings.py").open("a") as settings:
-                    settings.write(block.text)
-
-        reader.read(PAGE, other)
-        assert all("Traceback" not in each.text for each in reader.terminals)
+    embedded: list[Block] = []
+    with Reader(bookstore(tmp_path)) as reader:
+        reader.read("how-to/monitoring.md", others={"python": embedded.append})
+    asyncio.run(in_an_application_of_ones_own(*embedded))
 
 
-async def test_the_page_in_an_application_of_ones_own() -> None:
-    (block,) = [each for each in blocks(PAGE, "python") if EMBEDDED in each.text]
+async def in_an_application_of_ones_own(block: Block) -> None:
     port = free_port()
     program: dict[str, Any] = {}
     text = block.text.replace("9000", str(port)).replace("inside.listen", "http = inside.listen")

@@ -84,7 +84,6 @@ def test_every_step_leads_to_two_servers_behind_it(
     tmp_path: Path, nginx: Nginx, pg_dsn: str
 ) -> None:
     program("haproxy")
-    place = bookstore(tmp_path)
     certificate = Certificate(tmp_path, "proxy")
     both = tmp_path / "both.pem"
     both.write_text(certificate.certfile.read_text() + certificate.keyfile.read_text())
@@ -97,19 +96,15 @@ def test_every_step_leads_to_two_servers_behind_it(
         "/etc/ssl/ddpcore.key": certificate.keyfile,
         "/srv/mysite/static/": f"{tmp_path}/static/",
         "https://localhost": f"https://localhost:{nginx.ports['443']}",
-        **{port: free_port() for port in ("8001", "8002", "9001", "9002")},
     }
     shown: list[str] = []
-    with Reader(place, instead) as reader:
+    with Reader(bookstore(tmp_path), instead) as reader:
         reader.env["PATH"] = f"{nginx.command.parent}{os.pathsep}{reader.env['PATH']}"
 
         def other(block: Block) -> None:
             text = reader.here(block.text)
             shown.append(block.language)
-            if block.language == "python":
-                with (place / "mysite" / "settings.py").open("a") as settings:
-                    settings.write(text)
-            elif block.language == "text":
+            if block.language == "text":
                 haproxy.write_text("global\n    maxconn 1000\n\n" + text)
             elif "server {" in text:
                 for old, new in nginx.ports.items():
@@ -119,8 +114,8 @@ def test_every_step_leads_to_two_servers_behind_it(
                 whole = (nginx.directory / "conf.d" / "ddpcore.conf").read_text()
                 nginx.serve(whole.replace("    location / {", f"{text}\n    location / {{", 1))
 
-        reader.read("how-to/nginx.md", other)
-        assert shown == ["nginx", "python", "nginx", "text"]
+        reader.read("how-to/nginx.md", others={"nginx": other, "text": other})
+        assert shown == ["nginx", "nginx", "text"]
         # The two servers are one for their clients: who stops is not missed.
         reader.terminals[0].end()
         command = "ddpcore sub https://localhost AllBooks --ready --cafile /etc/ssl/ddpcore.pem"

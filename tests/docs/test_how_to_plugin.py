@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from deploying import free_port
 from pages import ROOT
 from reader import Reader
 
@@ -25,7 +24,7 @@ def test_it_ends_with_a_plugin_that_every_command_has(tmp_path: Path) -> None:
     place.mkdir()
     # What pip warns of is how it is set up here.
     env = {"PIP_FIND_LINKS": str(tmp_path / "wheels"), "PIP_QUIET": "1", "PYTHONPATH": ""}
-    with Reader(place, {"8000": free_port()}, **env) as reader:
+    with Reader(place, **env) as reader:
         said = reader.type("python -m pip download -q --no-deps -d ../seen 'hatchling>=1.26'")
         if "ERROR" in said and not os.environ.get("CI"):
             pytest.skip(f"no index: {said}")

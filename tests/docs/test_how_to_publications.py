@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from follow import Follower, bookstore
+from reader import Reader, bookstore
 
 
 def test_the_page(tmp_path: Path) -> None:
-    Follower(bookstore(tmp_path)).follow("how-to/publications.md")
+    with Reader(bookstore(tmp_path)) as reader:
+        reader.read("how-to/publications.md")

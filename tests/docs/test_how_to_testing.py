@@ -5,8 +5,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from follow import Follower, bookstore
 from pages import Block
+from reader import Reader, bookstore
 
 from ddpcore import testing
 
@@ -17,7 +17,8 @@ def test_the_page(tmp_path: Path) -> None:
     def collect(block: Block) -> None:
         exec(block.code(), program)
 
-    Follower(bookstore(tmp_path)).follow("how-to/testing.md", others={"python": collect})
+    with Reader(bookstore(tmp_path)) as reader:
+        reader.read("how-to/testing.md", others={"python": collect})
     tests = {key: value for key, value in program.items() if key.startswith("test_")}
     assert len(tests) >= 4
     for test in tests.values():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg2.extensions
 import pytest
-from follow import Follower, bookstore
+from reader import Reader, bookstore
 
 SHOWN = "postgres://user:password@localhost:5432/bookstore"
 
@@ -18,4 +18,5 @@ def test_the_page(tmp_path: Path, pg_dsn: str) -> None:
     given = psycopg2.extensions.parse_dsn(pg_dsn)
     account = ":".join(given[each] for each in ("user", "password") if each in given)
     url = f"postgres://{account}@{given['host']}:{given['port']}/{given['dbname']}"
-    Follower(bookstore(tmp_path), {SHOWN: url}).follow("how-to/triggers.md")
+    with Reader(bookstore(tmp_path), {SHOWN: url}) as reader:
+        reader.read("how-to/triggers.md")

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from follow import Follower, bookstore
+from reader import Reader, bookstore
 
 from ddpcore_tornado.client import connect
 
@@ -15,17 +15,17 @@ STAFF = (
 )
 
 
-async def look(follower: Follower) -> None:
-    async with connect(follower.url()) as client:
+async def look(reader: Reader) -> None:
+    async with connect(reader.url()) as client:
         every, notes = client.collection("notes.every"), client.collection("notes")
         await client.subscribe("Moderation").ready()
         await client.subscribe("NotesSeen").ready()
         assert not every
-        assert await asyncio.to_thread(follower.run, STAFF.format(True)) == ""
+        assert await asyncio.to_thread(reader.type, STAFF.format(True)) == ""
         await client.login(user="jane", password="box hill")
         assert set(every) == set(notes) == {"1"}
         # It is decided anew when somebody logs in, and not before.
-        assert await asyncio.to_thread(follower.run, STAFF.format(False)) == ""
+        assert await asyncio.to_thread(reader.type, STAFF.format(False)) == ""
         await client.call("notes.edit", 1, "Read it again.")
         assert every["1"]["text"] == notes["1"]["text"] == "Read it again."
         await client.logout()
@@ -34,5 +34,6 @@ async def look(follower: Follower) -> None:
 
 
 def test_the_page(tmp_path: Path) -> None:
-    follower = Follower(bookstore(tmp_path))
-    follower.follow("how-to/visibility.md", at_end=lambda: asyncio.run(look(follower)))
+    with Reader(bookstore(tmp_path)) as reader:
+        reader.read("how-to/visibility.md")
+        asyncio.run(look(reader))

@@ -9,14 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from follow import Follower, bookstore
+from reader import Reader, bookstore
 
 pytestmark = [pytest.mark.node, pytest.mark.browser]
 
 HERE = Path(__file__).parent
 
-NPM = """#!/usr/bin/env python3
-import json, os, sys
+NPM = """import json, os, sys
 os.mkdir("node_modules")
 for wanted in sys.argv[3:]:
     name, version = wanted.split("@")
@@ -26,40 +25,39 @@ for wanted in sys.argv[3:]:
 """
 
 
+def look(reader: Reader, typed: list[str]) -> None:
+    done = subprocess.run(
+        ["node", "clients/reviews.mjs", reader.url(), *typed],
+        cwd=HERE, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    story = json.loads(done.stdout.splitlines()[-1])
+    id, by_hand = story.pop("id"), story.pop("byHand")
+    assert re.fullmatch(r"\w{17}", id)
+    assert re.fullmatch(r"\w{17}", by_hand)
+    assert story == {
+        "written": ["Witty. …"],
+        "told": [["added", id], ["changed", id]],
+        "empty": ["Witty. ✓", " …"],
+        "refused": ["Witty. ✓"],
+        "clicked": [],
+        "again": [],
+        "typed": ["Handsome, clever, and rich. …"],
+        "end": ["Handsome, clever, and rich. ✓"],
+        "problems": [],
+    }
+    known = reader.type("ddpcore sub localhost:8000 ReviewsOf '\"2\"' --ready")
+    assert f'"id":"{by_hand}"' in known
+    assert f'"id":"{id}"' not in known
+
+
 def test_the_page(tmp_path: Path) -> None:
-    follower = Follower(bookstore(tmp_path))
-    npm = tmp_path / "bin" / "npm"
-    npm.write_text(NPM.format(directory=str(HERE / "node_modules")))
-    npm.chmod(0o755)
-    typed = []
-
-    def look() -> None:
-        done = subprocess.run(
-            ["node", "clients/reviews.mjs", follower.url(), *typed],
-            cwd=HERE, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        story = json.loads(done.stdout.splitlines()[-1])
-        id, by_hand = story.pop("id"), story.pop("byHand")
-        assert re.fullmatch(r"\w{17}", id)
-        assert re.fullmatch(r"\w{17}", by_hand)
-        assert story == {
-            "written": ["Witty. …"],
-            "told": [["added", id], ["changed", id]],
-            "empty": ["Witty. ✓", " …"],
-            "refused": ["Witty. ✓"],
-            "clicked": [],
-            "again": [],
-            "typed": ["Handsome, clever, and rich. …"],
-            "end": ["Handsome, clever, and rich. ✓"],
-            "problems": [],
-        }
-        known = follower.run("ddpcore sub localhost:8000 ReviewsOf '\"2\"' --ready")
-        assert f'"id":"{by_hand}"' in known
-        assert f'"id":"{id}"' not in known
-
-    follower.follow(
-        "how-to/optimistic-inserts.md",
-        others={"js": lambda block: typed.append(block.text)},
-        at_end=look,
-    )
+    typed: list[str] = []
+    with Reader(bookstore(tmp_path)) as reader:
+        npm = NPM.format(directory=str(HERE / "node_modules"))
+        reader.program("npm", npm, of="/usr/bin/env python3")
+        reader.read(
+            "how-to/optimistic-inserts.md",
+            others={"js": lambda block: typed.append(block.text)},
+        )
+        look(reader, typed)

@@ -9,19 +9,16 @@ import asyncio
 import re
 import shlex
 import shutil
-from pathlib import Path
 
 import pytest
 from meteor_bundle import LONG, Made, asset, build, fragment, module, script, style
+from pages import reading
 from served import listening
 from tornado.web import Application
 
 from ddpcore import Server
 from ddpcore.meteor import Options
 from ddpcore_tornado import handlers, meteor_handlers
-
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "meteor-app.md"
-BEGIN, END = "<!-- The transcript: tests/meteor/test_transcript.py -->\n", "<!-- Its end. -->"
 
 CSS = style("body { color: navy; }" + LONG)
 JS = script("console.log('books');" + LONG, "app/app")
@@ -94,6 +91,6 @@ async def transcript(star):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 async def test_the_transcript_is_what_curl_says(tmp_path):
     said = await transcript(build(tmp_path, {"web.browser": FILES}))
-    page = PAGE.read_text()
-    shown = page[page.index(BEGIN) + len(BEGIN) : page.index(END)]
-    assert shown == f"```console\n{said}```\n"
+    with reading("how-to/meteor-app.md", "shell-session") as page:
+        (block,) = page.take()
+    assert block.text == said

@@ -31,7 +31,7 @@ def test_it_ends_with_a_bus_that_keeps_the_contract(wheel: Path, tmp_path: Path)
     place.mkdir()
     # What pip warns of is how it is set up here.
     env = {"PIP_FIND_LINKS": str(wheel.parent), "PIP_QUIET": "1", "PYTHONPATH": ""}
-    ports = {"8000": free_port(), "4010": free_port()}
+    port = {"4010": free_port()}
     settings: list[str] = []
 
     def other(block: Block) -> None:
@@ -39,12 +39,12 @@ def test_it_ends_with_a_bus_that_keeps_the_contract(wheel: Path, tmp_path: Path)
         settings.append(reader.here(block.text))
 
     stays = {"environment/bin/python -m hubbus.hub": "The hub runs."}
-    with Reader(place, ports, stays=stays, **env) as reader:
+    with Reader(place, port, stays=stays, **env) as reader:
         said = reader.type("python -m pip download -q --no-deps -d ../seen 'hatchling>=1.26'")
         if "ERROR" in said and not os.environ.get("CI"):
             pytest.skip(f"pip finds not all that the page needs: {said}")
-        reader.read(PAGE, other)
-        asyncio.run(what_one_writes_all_see(f"127.0.0.1:{ports['8000']}"))
+        reader.read(PAGE, others={"python": other})
+        asyncio.run(what_one_writes_all_see(f"127.0.0.1:{reader.ports['8000']}"))
         # In a Django project.
         site = bookstore(tmp_path)
         with (site / "mysite" / "settings.py").open("a") as file:
