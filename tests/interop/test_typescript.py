@@ -69,7 +69,7 @@ MISTAKES = [
     ('subscribe("AllBooks")', 'subscribe("AllBoks")', 'TS2345.*"AllBoks"'),
     ('watch("bookstore.book"', 'watch("bookstore.boook"', r'TS2345.*"bookstore\.boook"'),
     ("(book) => book.title", "(book) => book.pages", "TS2339.*'pages'"),
-    ("title.value = book.title", "title.disabled = book.title", "TS2322"),
+    ("title.defaultValue = book.title", "title.disabled = book.title", "TS2322"),
     ("say(`added as number ${id}`)", "say(id.toFixed())", "TS2551|TS2339"),
 ]
 
@@ -126,10 +126,15 @@ def test_two_windows(page, start, tmp_path):
         windows.do("press", "left", "input[value='Emma']", "Enter")
         windows.do("has", "right", "input[value='Emma, revised']")
 
+        # What somebody is typing stays.
+        windows.do("fill", "left", "input[value='Persuasion']", "Persuaded")
+
         windows.do("fill", "right", "#title", "Sanditon")
         windows.do("press", "right", "#title", "Enter")
         windows.do("has", "left", "input[value='Sanditon']")
         windows.do("see", "right", "#status", "added as number")
+        windows.do("press", "left", "input[value='Persuasion']", "Enter")
+        windows.do("has", "right", "input[value='Persuaded']")
 
         windows.do("fill", "left", "input[value='Sanditon']", " ")
         windows.do("press", "left", "input[value='Sanditon']", "Enter")

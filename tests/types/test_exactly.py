@@ -110,8 +110,8 @@ VALUES = st.recursive(
 
 
 EXAMPLES = {
-    str: "x", int: 1, float: 1.5, bool: True, datetime: NOW, bytes: b"ab",
-    date: "2026-11-20", UUID: str(UUID(int=7)), Decimal: "1.5",
+    str: ["x"], int: [1], float: [1.5, 1], bool: [True], datetime: [NOW], bytes: [b"ab"],
+    date: ["2026-11-20", NOW], UUID: [str(UUID(int=7))], Decimal: ["1.5", 1.5, 1],
 }  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def near(draw, annotation: Any) -> Any:
         }
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return draw(st.sampled_from([each.value for each in annotation]))
-    return EXAMPLES.get(annotation)
+    return draw(st.sampled_from(EXAMPLES.get(annotation, [None])))
 
 
 def members_of(kind: Any) -> dict[str, tuple[Any, bool]]:

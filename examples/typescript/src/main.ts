@@ -21,7 +21,10 @@ live.on("disconnected", () => say("connecting again"));
 live.subscribe("AllBooks");
 live.watch("bookstore.author", (all) => {
   authors = byText(all, (author) => author.name);
-  select.replaceChildren(...authors.map(({ id, name }) => new Option(name, id, false, id === select.value)));
+  const chosen = select.value;
+  select.replaceChildren(
+    ...authors.map(({ id, name }) => new Option(name, id, false, id === chosen)),
+  );
   show();
 });
 live.watch("bookstore.book", (all) => {
@@ -40,40 +43,46 @@ form.addEventListener("submit", (event) => {
 });
 
 list.addEventListener("change", ({ target }) => {
-  if (target instanceof HTMLInputElement) {
-    const { name: id, value } = target;
-    attempt(async () => {
-      await live.call("bookstore.renameBook", id, value);
-    });
-  }
+  if (!(target instanceof HTMLInputElement)) return;
+  attempt(
+    () => live.call("bookstore.renameBook", target.name, target.value),
+    () => (target.value = target.defaultValue),
+  );
 });
 
 function show() {
   const names = new Map(authors.map(({ id, name }) => [id, name]));
-  const focused = document.activeElement;
-  if (focused instanceof HTMLInputElement && list.contains(focused)) focused.blur();
-  list.replaceChildren(
-    ...books.map((book) => {
-      const item = document.createElement("li");
-      const title = document.createElement("input");
-      const author = document.createElement("span");
-      title.name = book.id;
-      title.value = book.title;
-      title.setAttribute("value", book.title);
-      author.textContent = names.get(book.author_id) ?? "";
-      item.append(title, author);
-      return item;
-    }),
-  );
+  const items = new Map(Array.from(list.children, (item) => [item.id, item]));
+  const wanted = books.map((book) => {
+    const item = items.get(`book-${book.id}`) ?? newItem(book.id);
+    const [title, author] = [item.querySelector("input")!, item.querySelector("span")!];
+    title.defaultValue = book.title;
+    if (title !== document.activeElement) title.value = book.title; // else somebody is typing
+    author.textContent = names.get(book.author_id) ?? "";
+    return item;
+  });
+  for (const item of items.values()) if (!wanted.includes(item)) item.remove();
+  wanted.forEach((item, place) => {
+    if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
+  });
 }
 
-async function attempt(work: () => Promise<void>) {
+function newItem(id: string): Element {
+  const item = document.createElement("li");
+  const title = document.createElement("input");
+  item.id = `book-${id}`;
+  title.name = id;
+  item.append(title, document.createElement("span"));
+  return item;
+}
+
+async function attempt(work: () => Promise<unknown>, undo = () => {}) {
   try {
     await work();
   } catch (problem) {
     const { reason } = problem as { reason?: string };
     say(reason ?? String(problem));
-    show();
+    undo();
   }
 }
 
