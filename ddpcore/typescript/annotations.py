@@ -80,7 +80,8 @@ _SENT: dict[Any, list[str]] = {
 _LISTS = (list, tuple, Sequence, MutableSequence, AbstractCollection)
 _SETS = (set, frozenset, AbstractSet)
 _MAPPINGS = (dict, Mapping, MutableMapping)
-_WRAPPERS = (Annotated, Final, ClassVar, typing.Required, typing.NotRequired)
+_READ_ONLY = getattr(typing, "ReadOnly", Final)  # of Python 3.13
+_WRAPPERS = (Annotated, Final, ClassVar, typing.Required, typing.NotRequired, _READ_ONLY)
 
 
 class Types:

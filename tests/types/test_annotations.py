@@ -27,6 +27,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from django.db.models import TextChoices
+from typing_extensions import TypeAliasType
 
 import ddpcore
 from ddpcore import DDPError, ejson
@@ -224,6 +225,17 @@ def test_classes_are_declared(annotation, way, declared):
     types = Types()
     name = types.text(annotation, way)
     assert types.declarations[name] == declared.removeprefix("\n")
+
+
+def test_aliases_are_declared():
+    # As the statement `type` of Python 3.12 makes them.
+    notes = TypeAliasType("Notes", list[Note])
+    twice = TypeAliasType("Twice", tuple[T, T], type_params=(T,))
+    types = Types()
+    assert types.text(list[notes], "sent") == "Notes[]"
+    assert types.text(twice[int], "sent") == "TwiceOfInt"
+    assert types.declarations["Notes"] == "export type Notes = Note[];\n"
+    assert types.declarations["TwiceOfInt"] == "export type TwiceOfInt = [number, number];\n"
 
 
 def test_names_of_types_are_unique_and_legal():
