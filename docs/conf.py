@@ -1,5 +1,6 @@
 """How Sphinx makes the site: `python3 scripts/docs`."""
 
+import inspect
 import re
 import sys
 from enum import EnumType
@@ -33,7 +34,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
+    "sphinx.ext.linkcode",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
@@ -85,6 +86,21 @@ def point_to_the_repository(_app: object, page: str, source: list[str]) -> None:
         return f"]({REPOSITORY}/{kind}/main/{target.relative_to(ROOT)}"
 
     source[0] = re.sub(r"\]\(((?:\.\./)+[^)#]+)", moved, source[0])
+
+
+def linkcode_resolve(_domain: str, info: dict[str, str]) -> str | None:
+    """Where the source of something public is shown; called by Sphinx."""
+    thing: object = sys.modules.get(info["module"])
+    try:
+        for name in info["fullname"].split("."):
+            thing = getattr(thing, name)
+        thing = inspect.unwrap(getattr(thing, "fget", thing))  # type: ignore[arg-type]
+        file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]  # type: ignore[arg-type]
+    except (AttributeError, TypeError, OSError):  # a value, or made by others
+        return None
+    if file is None or not Path(file).is_relative_to(ROOT):
+        return None
+    return f"{REPOSITORY}/blob/main/{Path(file).relative_to(ROOT)}#L{line}"
 
 
 # --- the API: what is public, and what it is called, is in tests/support/public_api.py -----------
