@@ -144,10 +144,12 @@ class Window:
         self._do("Page.addScriptToEvaluateOnNewDocument", source=_FIND)
 
     def open(self, url: str) -> None:
-        """Type an address."""
-        failed = self._do("Page.navigate", url=url).get("errorText")
-        if failed:
-            raise Trouble(f"{url}: {failed}")
+        """Type an address; again, if nobody answers there yet."""
+        deadline = time.monotonic() + PATIENCE
+        while failed := self._do("Page.navigate", url=url).get("errorText"):
+            if time.monotonic() > deadline:
+                raise Trouble(f"{url}: {failed}")
+            time.sleep(0.05)
         self._until("document.readyState === 'complete'", f"{url} does not load")
 
     def type(self, text: str, field: str) -> None:
