@@ -30,6 +30,8 @@ def test_it_is_done_as_printed() -> None:
     if lacking := [each for each in NEEDED if shutil.which(each) is None]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"not found: {', '.join(lacking)}")
     done, output = run("scripts/tutorial", timeout=450)
+    if done and re.search(r"\$ pip install (.*\n)+ERROR: ", output) and not os.environ.get("CI"):
+        pytest.skip(f"pip finds not all that is needed: {output}")
     assert done == 0, output
     told = re.search(r"^Done as printed: (.*), in \d+ s\.$", output, re.MULTILINE)
     assert told, output
