@@ -35,6 +35,11 @@ class Terminal:
         # The prompt is a mark that says how the last command ended.
         prompt = {"PROMPT_COMMAND": r'printf "\036%s\037" $?', "PS1": "", "PS2": ""}
         self._fd, theirs = pty.openpty()
+        # Before the shell is there: it sets the terminal back to what it has found, now and then.
+        attributes = termios.tcgetattr(theirs)
+        attributes[3] &= ~(termios.ECHO | termios.ECHOCTL)
+        termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
         # The first terminal that the leader of a session opens is the one that controls it.
         bash = f"exec bash --norc --noprofile --noediting -i 0<>{os.ttyname(theirs)} >&0 2>&0"
         self._shell = subprocess.Popen(
@@ -43,10 +48,6 @@ class Terminal:
             env={**environ, **prompt, "TERM": "xterm"},
             start_new_session=True,
         )
-        attributes = termios.tcgetattr(self._fd)
-        attributes[3] &= ~(termios.ECHO | termios.ECHOCTL)
-        termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
-        ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
         self._printed = ""
         self._prompt()
         os.close(theirs)
