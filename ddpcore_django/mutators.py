@@ -304,7 +304,7 @@ class CollectionMutators(Mutators):
             key = primary_key(self._model, id)
         except Unfit:
             return None
-        visible = self._collection.objects_for_user(user)
+        visible = self._collection.objects_for_user(user, self._model._default_manager.all())
         # No manager: one of the project's might hide rows, or add what cannot be locked.
         rows: QuerySet[Any] = QuerySet(self._model)
         rows = rows.filter(pk=key, pk__in=visible.values("pk"))
@@ -342,7 +342,9 @@ class CollectionMutators(Mutators):
         rows: QuerySet[Any] = QuerySet(field.related_model)
         rows = rows.filter(**{field.target_field.attname: value})
         if publishing and not any(
-            rows.filter(pk__in=each.objects_for_user(user).values("pk")).exists()
+            rows.filter(
+                pk__in=each.objects_for_user(user, each.model._default_manager.all()).values("pk")
+            ).exists()
             for each in publishing
         ):
             raise Unfit("There is no such document.")
