@@ -237,7 +237,7 @@ class CollectionMutators(Mutators):
         self._to_update = collection.client_fields(collection.client_update)
         key = self._model._meta.pk
         length = getattr(key, "max_length", None)
-        self._takes_ids = isinstance(key, CharField | TextField) and (
+        self.takes_ids = isinstance(key, CharField | TextField) and (
             length is None or length >= ID_LENGTH
         )
 
@@ -249,7 +249,7 @@ class CollectionMutators(Mutators):
             raise _denied()
         obj = self._model()
         problems = _Problems(self._to_insert, self._model)
-        if not self._takes_ids:
+        if not self.takes_ids:
             if "_id" in document:
                 problems.add("_id", "The server makes the ids of these documents.")
         else:

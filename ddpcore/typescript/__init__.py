@@ -1,0 +1,1 @@
+"""TypeScript declarations of what clients may use of a server: `ddpcore types`."""
