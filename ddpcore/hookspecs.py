@@ -71,6 +71,7 @@ __all__ = [
     "ddpcore_subscription_ended",
     "ddpcore_subscription_ready",
     "ddpcore_subscription_started",
+    "ddpcore_types",
     "ddpcore_user_changed",
     "hookimpl",
     "hookspec",
@@ -330,8 +331,9 @@ def ddpcore_application(options: argparse.Namespace) -> Application | None:
 def ddpcore_types(options: argparse.Namespace) -> Interface | None:
     """Say what `ddpcore types` shall declare, or return None if the options do not concern you.
 
-    The first result wins. A plugin that registers methods and publications on servers needs no
-    such hook: they are declared with the others, by their annotations.
+    `options` are those of the command line. The first result wins. A plugin that registers methods
+    and publications on servers needs no such hook: they are declared with the others, by their
+    annotations.
     """
 
 

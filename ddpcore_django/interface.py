@@ -23,7 +23,7 @@ from ddpcore_django.publication import Publication
 from ddpcore_django.registry import API, Registry
 from ddpcore_django.server import make_server
 
-__all__ = ["project_interface"]
+__all__ = ["ById", "project_interface"]
 
 
 def project_interface(settings: str, registry: Registry = API) -> Interface:

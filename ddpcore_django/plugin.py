@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from ddpcore.checks import Check
     from ddpcore.typescript.interface import Interface
 
-__all__ = ["ddpcore_application", "ddpcore_checks", "ddpcore_commands", "ddpcore_serve_options"]
+__all__ = [
+    "ddpcore_application",
+    "ddpcore_checks",
+    "ddpcore_commands",
+    "ddpcore_serve_options",
+    "ddpcore_types",
+]
 
 
 @hookimpl

@@ -122,8 +122,6 @@ class Server:
 
     Attributes:
         collections: What the documents of collections hold, by name; see `collection`.
-        publications: The publications that were defined, by name.
-        offered: These, and those that every server has.
         options: The settings among these, to be read: ``server.options.max_message_size``.
         traffic: What was sent to its clients, in numbers: a `ddpcore.session.outbox.Traffic`.
         sessions: Those that have connected and are not over, by id: to be counted. What stands

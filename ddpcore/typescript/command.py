@@ -12,7 +12,7 @@ from ddpcore.plugins import plugin_manager
 from ddpcore.typescript.declaration import declaration
 from ddpcore.typescript.interface import Interface
 
-__all__ = ["add_command", "interface_of_server"]
+__all__ = ["add_command", "interface_of_server", "run"]
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -29,6 +29,8 @@ from ddpcore_django.accounts.passwords import Password, Text
 from ddpcore_django.current import current_context
 
 __all__ = [
+    "NewToken",
+    "PasswordChanged",
     "PasswordLogin",
     "Resumption",
     "Selector",

@@ -30,7 +30,7 @@ from ddpcore_django.serialize import document_id, field_value
 from ddpcore_django.server import DjangoServer
 from ddpcore_django.users import user_of
 
-__all__ = ["USERS", "OwnUser", "own_document", "register"]
+__all__ = ["USERS", "Address", "OwnUser", "own_document", "register"]
 
 USERS = "users"
 """What Meteor's clients call the collection of users."""
