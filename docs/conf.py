@@ -7,7 +7,6 @@ from enum import EnumType
 from pathlib import Path
 
 from docutils.nodes import Element, Node, Text
-from pygments.lexers import TextLexer
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.domains.python import PythonDomain
@@ -193,7 +192,6 @@ def make_signature_readable(
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
-    app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", point_to_the_repository)
     app.connect("missing-reference", find_by_its_end)
     app.connect("doctree-read", unlink_built_in_types)

@@ -35,7 +35,7 @@ def reference(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The pages, to be broken."""
-    ignored = shutil.ignore_patterns("_build", "images")
+    ignored = shutil.ignore_patterns("_build", "*.png", "*.webp")
     return Path(shutil.copytree(DOCS, tmp_path / "docs", ignore=ignored))
 
 
