@@ -62,8 +62,8 @@ def test_what_is_stale_is_told_and_mended(copy: Path) -> None:
     assert "`THREADS` | `9`" in page.read_text()  # nothing was written
 
     assert reference("--docs", copy).returncode == 0
-    assert page.read_text() == good
-    assert reference("--check", "--docs", copy).returncode == 0
+    for each in DOCS.rglob("*.md"):
+        assert (copy / each.relative_to(DOCS)).read_text() == each.read_text()
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,19 @@ def test_what_is_stale_is_told_and_mended(copy: Path) -> None:
         ("generated: metrics -->", "was: metrics -->", "No page has the region metrics."),
     ],
 )
-def test_marks_that_are_wrong_are_told(copy: Path, old: str, new: str, says: str) -> None:
-    page = copy / "reference" / "metrics.md"
-    page.write_text(page.read_text().replace(old, new, 1))
-    done = reference("--docs", copy)
-    assert done.returncode == 1
-    assert says in done.stderr
+def test_marks_that_are_wrong_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, says: str
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from _reference.regions import update
+
+    page, good = tmp_path / "metrics.md", "<!-- generated: metrics -->\nold\n<!-- end -->\n"
+    page.write_text(good)
+    makers = {"metrics": lambda: "new"}
+    assert update(tmp_path, makers, {}, write=False) == {page: ["metrics"]}
+    page.write_text(good.replace(old, new, 1))
+    with pytest.raises(SystemExit, match=re.escape(says)):
+        update(tmp_path, makers, {}, write=True)
 
 
 def rows(page: str, region: str) -> list[list[str]]:

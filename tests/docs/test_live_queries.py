@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -65,17 +66,21 @@ for number, text in enumerate(sys.argv[1:]):
 ASKED = {"its row": "; a change asks for its row alone", "everything": "", "nothing": ""}
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.pg)])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.pg)], scope="module")
+def run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., str]:
     """Runs Python with these arguments in the bookstore, whose `ddp.py` is the page's."""
-    project = tmp_path / "bookstore"
+    project = tmp_path_factory.mktemp("live") / "bookstore"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*"))
     (project / "bookstore" / "ddp.py").write_text(MODULE)
     env = {name: text for name, text in os.environ.items() if not name.startswith("BOOKSTORE_")}
     env["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
     env["PYTHONPATH"] = os.pathsep.join([str(project), str(ROOT)])
     if request.param == "postgresql":
-        given = psycopg2.extensions.parse_dsn(request.getfixturevalue("pg_dsn"))
+        cluster, name = request.getfixturevalue("pg_cluster"), f"ddpcore_{secrets.token_hex(6)}"
+        request.addfinalizer(lambda: cluster.dropdb(name))
+        given = psycopg2.extensions.parse_dsn(cluster.createdb(name))
         place = f"{given['host']}:{given['port']}/{given['dbname']}"
         account = ":".join(given[each] for each in ("user", "password") if each in given)
         env["BOOKSTORE_DATABASE"] = f"postgres://{account}@{place}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ddp_client import connect
 from deploying import free_port
+from example_plugins import env_of
 from pages import ROOT, Block
 from reader import Reader, bookstore
 
@@ -29,8 +30,6 @@ def known_here(source: Path, directory: Path) -> str:
 def test_it_ends_with_a_bus_that_keeps_the_contract(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "hub"
     place.mkdir()
-    # What pip warns of is how it is set up here.
-    env = {"PIP_FIND_LINKS": str(wheel.parent), "PIP_QUIET": "1", "PYTHONPATH": ""}
     port = {"4010": free_port()}
     settings: list[str] = []
 
@@ -39,7 +38,7 @@ def test_it_ends_with_a_bus_that_keeps_the_contract(wheel: Path, tmp_path: Path)
         settings.append(reader.here(block.text))
 
     stays = {"environment/bin/python -m hubbus.hub": "The hub runs."}
-    with Reader(place, port, stays=stays, **env) as reader:
+    with Reader(place, port, stays=stays, **env_of(wheel)) as reader:
         said = reader.type("python -m pip download -q --no-deps -d ../seen 'hatchling>=1.26'")
         if "ERROR" in said and not os.environ.get("CI"):
             pytest.skip(f"pip finds not all that the page needs: {said}")

@@ -45,6 +45,16 @@ def run(*command: object, cwd: Path, seconds: float) -> str:
     return done.stdout
 
 
+def env_of(wheel: Path) -> dict[str, str]:
+    """The environment of commands that install plugins, for which this wheel of ddpcore is there."""
+    return {
+        "PIP_FIND_LINKS": str(wheel.parent),
+        "PIP_QUIET": "1",  # what pip warns of is how it is set up here
+        "PIP_NO_COMPILE": "1",  # most of what is installed is never run
+        "PYTHONPATH": "",
+    }
+
+
 @dataclass(frozen=True)
 class Installed:
     """An example in its environment.
