@@ -171,7 +171,7 @@ def test_the_command_line_is_complete() -> None:
     for name, text in sections.items():
         assert re.match(r"[A-Z`].*\.", text), name
         assert f"usage: {name} " in text
-    for name in ("serve", "check", "demo", "explain", "plugins", "call", "sub", "load", "types"):
+    for name in listed:
         assert f"\n    ddpcore {name} " in sections[f"ddpcore {name}"]  # an example
 
 
