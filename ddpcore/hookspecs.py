@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ddpcore.server.rate_limiter import Call
     from ddpcore.server.server import Server
     from ddpcore.session.strategy import PublicationStrategy
+    from ddpcore.typescript.interface import Interface
 
 __all__ = [
     "ddpcore_admit",
@@ -70,6 +71,7 @@ __all__ = [
     "ddpcore_subscription_ended",
     "ddpcore_subscription_ready",
     "ddpcore_subscription_started",
+    "ddpcore_types",
     "ddpcore_user_changed",
     "hookimpl",
     "hookspec",
@@ -322,6 +324,16 @@ def ddpcore_application(options: argparse.Namespace) -> Application | None:
     """Make what `ddpcore serve` shall serve, or return None if the options do not concern you.
 
     `options` are those of the command line. The first result wins.
+    """
+
+
+@hookspec(firstresult=True)
+def ddpcore_types(options: argparse.Namespace) -> Interface | None:
+    """Say what `ddpcore types` shall declare, or return None if the options do not concern you.
+
+    `options` are those of the command line. The first result wins. A plugin that registers methods
+    and publications on servers needs no such hook: they are declared with the others, by their
+    annotations.
     """
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ddpcore.application import Application
     from ddpcore.checks import Check
     from ddpcore.server.server import Server
+    from ddpcore.typescript.interface import Interface
 
 __all__ = [
     "DISABLE",
@@ -52,10 +53,12 @@ class BuiltIn:
     def ddpcore_commands(
         self, commands: argparse._SubParsersAction[argparse.ArgumentParser]
     ) -> None:
-        """`ddpcore plugins`."""
+        """`ddpcore plugins` and `ddpcore types`."""
         from ddpcore.cli import add_plugins_command
+        from ddpcore.typescript.command import add_command
 
         add_plugins_command(commands)
+        add_command(commands)
 
     @hookimpl
     def ddpcore_checks(self, server: Server | None, options: Any) -> list[Check]:
@@ -74,6 +77,13 @@ class BuiltIn:
             return None
         wsgi, asgi = (getattr(options, kind, None) for kind in ("wsgi", "asgi"))
         return load(target, wsgi=wsgi, asgi=asgi)
+
+    @hookimpl(trylast=True)
+    def ddpcore_types(self, options: argparse.Namespace) -> Interface | None:
+        """Those of ``package.module:server``."""
+        from ddpcore.typescript.command import interface_of_server
+
+        return interface_of_server(options)
 
 
 class MemoryBusPlugin:

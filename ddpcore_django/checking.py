@@ -98,7 +98,8 @@ def found_by_django(wanted: Any) -> Iterator[Finding]:
         wanted: Says of a message whether it is meant.
     """
     for each in system_checks.run_checks(tags=["ddpcore"]):
-        if not wanted(each):
+        # What is serious keeps `serve` from starting, silenced or not.
+        if not wanted(each) or (each.is_silenced() and not each.is_serious()):
             continue
         text, advice = f"{each.msg} ({each.id})", each.hint or ""
         if each.is_serious():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Container
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from django.core.exceptions import FieldDoesNotExist
@@ -51,6 +52,8 @@ class Collection(APIMixin):
             insert none. See `ddpcore_django.mutators` for what else there is to it.
         client_update: Names of the fields that clients may change; None: they change nothing.
         client_remove: Whether clients may remove documents.
+        field_types: Types of documents' fields, for `ddpcore types`, where they are not known from
+            the model: name → annotation. One in `typing.NotRequired` is not always there.
     """
 
     model: type[Model]
@@ -64,6 +67,7 @@ class Collection(APIMixin):
     client_insert: Sequence[str] | None = None
     client_update: Sequence[str] | None = None
     client_remove: bool = False
+    field_types: Mapping[str, Any] = MappingProxyType({})
     api_path_prefix_format: ClassVar[str] = "/{name}/"
 
     def default_name(self) -> str:

@@ -48,6 +48,9 @@ class Projection:
     Attributes:
         key: Equal keys make equal documents of equal rows.
         columns: The columns of the model's own table that a document made in memory needs.
+        fields: The fields that stand in the model's row.
+        extras: What documents hold besides, by name: annotations, and paths to other rows. With
+            each comes the field that its values are like; None: it is not known.
         unmatched: Why documents cannot be made in memory; None if they can.
         many_to_many: The many-to-many fields whose ids are in the documents.
         links: How these ids follow from the rows of other tables, as far as they do. A document
@@ -66,6 +69,8 @@ class Projection:
 
     key: Hashable
     columns: frozenset[str]
+    fields: list[Field[Any, Any]]
+    extras: dict[str, Any]
     unmatched: str | None
     many_to_many: list[ManyToManyField[Any, Any]]
     topics: frozenset[str]
@@ -75,18 +80,19 @@ class Projection:
         self._collection = collection
         self._name = name
         self._model: type[Model] = queryset.model
-        self._fields = _fields_read(collection, queryset)
-        self._extras = dict(_extras(collection, queryset))
+        self.fields = _fields_read(collection, queryset)
+        self.extras = dict(_extras(collection, queryset))
+        self._extras = {name: _converter(field) for name, field in self.extras.items()}
         self._values = _Values(queryset) if _has_values(queryset) else None
         self.many_to_many = list(_many_to_many(collection, queryset))
-        self._elsewhere = [field for field in self._fields if _goes_elsewhere(field)]
+        self._elsewhere = [field for field in self.fields if _goes_elsewhere(field)]
         _refuse_twins(
-            [str(field.column) for field in self._fields],
+            [str(field.column) for field in self.fields],
             [f"{field.name}_ids" for field in self.many_to_many],
             self._extras,
         )
         self.columns = frozenset(
-            str(field.column) for field in (_primary_key(self._model), *self._fields)
+            str(field.column) for field in (_primary_key(self._model), *self.fields)
         )
         self.topics = frozenset(
             [topic_of(through_of(field)) for field in self.many_to_many]
@@ -99,13 +105,13 @@ class Projection:
             type(collection),
             name,
             self._model,
-            tuple(str(field.column) for field in self._fields),
+            tuple(str(field.column) for field in self.fields),
             tuple(field.name for field in self.many_to_many),
             tuple(self._extras),
             self._values is not None,
         )
         self._converters: dict[str, Convert] = {
-            str(field.column): _converter(field) for field in self._fields
+            str(field.column): _converter(field) for field in self.fields
         }
 
     def document(self, key: str, row: Row) -> Document:
@@ -143,7 +149,7 @@ class Projection:
         if self._values is None:
             rows = [(row, self._extras_of(row)) for row in queryset.all()]
         else:
-            rows = list(self._values.rows(queryset, self._fields, self._extras))
+            rows = list(self._values.rows(queryset, self.fields, self._extras))
         pks = [row.pk for row, _ in rows]
         related = {
             f"{field.name}_ids": self._collection.ids_of(pks, field, using)
@@ -212,7 +218,7 @@ class Projection:
             carried = {column.name for column in travelling(model)}
         else:
             carried = set(self.columns)
-        for field in (_primary_key(model), *self._fields):
+        for field in (_primary_key(model), *self.fields):
             if field.column not in carried:
                 yield f"field {field.name} does not travel"
             if not _is_plain(model, field):
@@ -331,20 +337,20 @@ def _many_to_many(
             yield field
 
 
-def _extras(collection: Collection, queryset: QuerySet[Any]) -> Iterator[tuple[str, Convert]]:
-    # What documents hold besides fields: what it is called, and how it becomes an EJSON value.
+def _extras(collection: Collection, queryset: QuerySet[Any]) -> Iterator[tuple[str, Any]]:
+    # What documents hold besides fields: what it is called, and the field that it is like.
     query, model = queryset.query, queryset.model
     for name in query.extra_select:
-        yield name, ejson_value
+        yield name, None
     if _has_values(queryset):
         for name in query.values_select:
             if _own_field(model, name) is None:
-                yield name, _path_converter(collection, queryset, name)
+                yield name, _field_at_end(collection, queryset, name)
     for name, annotation in query.annotation_select.items():
-        yield name, _converter(_output_field(annotation))
+        yield name, _output_field(annotation)
 
 
-def _path_converter(collection: Collection, queryset: QuerySet[Any], name: str) -> Convert:
+def _field_at_end(collection: Collection, queryset: QuerySet[Any], name: str) -> Any:
     options = queryset.model._meta
     path, final, _, transforms = queryset.query.names_to_path(name.split(LOOKUP_SEP), options)
     if not path:
@@ -354,7 +360,7 @@ def _path_converter(collection: Collection, queryset: QuerySet[Any], name: str) 
             f"values({name!r}) gives a row for each of them. For a list of ids, use "
             f"only({name!r}), with other fields if you like."
         )
-    return ejson_value if transforms else _converter(final)
+    return None if transforms else final
 
 
 def _refuse_unpublished(collection: Collection, field: Any) -> None:

@@ -237,7 +237,7 @@ class CollectionMutators(Mutators):
         self._to_update = collection.client_fields(collection.client_update)
         key = self._model._meta.pk
         length = getattr(key, "max_length", None)
-        self._takes_ids = isinstance(key, CharField | TextField) and (
+        self.takes_ids = isinstance(key, CharField | TextField) and (
             length is None or length >= ID_LENGTH
         )
 
@@ -249,7 +249,7 @@ class CollectionMutators(Mutators):
             raise _denied()
         obj = self._model()
         problems = _Problems(self._to_insert, self._model)
-        if not self._takes_ids:
+        if not self.takes_ids:
             if "_id" in document:
                 problems.add("_id", "The server makes the ids of these documents.")
         else:
@@ -304,7 +304,7 @@ class CollectionMutators(Mutators):
             key = primary_key(self._model, id)
         except Unfit:
             return None
-        visible = self._collection.objects_for_user(user)
+        visible = self._collection.objects_for_user(user, self._model._default_manager.all())
         # No manager: one of the project's might hide rows, or add what cannot be locked.
         rows: QuerySet[Any] = QuerySet(self._model)
         rows = rows.filter(pk=key, pk__in=visible.values("pk"))
@@ -342,7 +342,9 @@ class CollectionMutators(Mutators):
         rows: QuerySet[Any] = QuerySet(field.related_model)
         rows = rows.filter(**{field.target_field.attname: value})
         if publishing and not any(
-            rows.filter(pk__in=each.objects_for_user(user).values("pk")).exists()
+            rows.filter(
+                pk__in=each.objects_for_user(user, each.model._default_manager.all()).values("pk")
+            ).exists()
             for each in publishing
         ):
             raise Unfit("There is no such document.")

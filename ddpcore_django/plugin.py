@@ -12,8 +12,15 @@ from ddpcore.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from ddpcore.checks import Check
+    from ddpcore.typescript.interface import Interface
 
-__all__ = ["ddpcore_application", "ddpcore_checks", "ddpcore_commands", "ddpcore_serve_options"]
+__all__ = [
+    "ddpcore_application",
+    "ddpcore_checks",
+    "ddpcore_commands",
+    "ddpcore_serve_options",
+    "ddpcore_types",
+]
 
 
 @hookimpl
@@ -46,6 +53,24 @@ def ddpcore_application(options: argparse.Namespace) -> Application | None:
     from ddpcore_django.application import from_settings
 
     return from_settings(settings)
+
+
+@hookimpl
+def ddpcore_types(options: argparse.Namespace) -> Interface | None:
+    """What the project of ``--settings`` registers."""
+    settings: str | None = getattr(options, "settings", None)
+    if settings is None:
+        return None
+    if getattr(options, "app", None) is not None:
+        raise DDPError("Name either a server or --settings, not both.")
+    if find_spec("django") is None:
+        raise DDPError("This needs Django: pip install 'ddpcore[django]'.")
+    from ddpcore_django.application import set_up
+
+    set_up(settings)
+    from ddpcore_django.interface import project_interface
+
+    return project_interface(settings)
 
 
 @hookimpl

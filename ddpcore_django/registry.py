@@ -96,6 +96,21 @@ class Registry:
             f"class {model.__name__}(Collection): model = {model.__name__}; and register it."
         )
 
+    def collection_for(self, model: type[Model], name: str | None) -> Collection:
+        """The collection that makes the documents of a queryset.
+
+        Args:
+            model: The queryset's.
+            name: Under which it is published, if that is said.
+
+        Raises:
+            ddpcore.DDPError: There is none.
+        """
+        collection = self.collection_named(name) if name is not None else None
+        if collection is None or not issubclass(model, collection.model):
+            return self.collection_of(model)
+        return collection
+
     def collection_named(self, name: str) -> Collection | None:
         """The collection called `name`, if it is registered."""
         return self.collections.get(name)

@@ -165,6 +165,7 @@ def _method(function: Endpoint) -> Endpoint:
 
     handler: Any = run_async if inspect.iscoroutinefunction(function) else run
     handler.__signature__ = _signature_with_context(function)
+    handler.__doc__ = function.__doc__
     return cast("Endpoint", handler)
 
 
@@ -223,9 +224,7 @@ def _live(
             f"A publication's queries are querysets or (queryset, 'collection') pairs, not "
             f"{type(queryset).__name__}."
         )
-    collection = registry.collection_named(name) if name is not None else None
-    if collection is None or not issubclass(queryset.model, collection.model):
-        collection = registry.collection_of(queryset.model)
+    collection = registry.collection_for(queryset.model, name)
     visible = collection.objects_for_user(user, queryset)
     assert collection.name is not None
     live = live_query(collection, name or collection.name, visible, server.ask)

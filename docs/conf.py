@@ -1,12 +1,12 @@
 """How Sphinx makes the site: `python3 scripts/docs`."""
 
+import inspect
 import re
 import sys
 from enum import EnumType
 from pathlib import Path
 
 from docutils.nodes import Element, Node, Text
-from pygments.lexers import TextLexer
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.domains.python import PythonDomain
@@ -33,7 +33,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
+    "sphinx.ext.linkcode",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
@@ -85,6 +85,21 @@ def point_to_the_repository(_app: object, page: str, source: list[str]) -> None:
         return f"]({REPOSITORY}/{kind}/main/{target.relative_to(ROOT)}"
 
     source[0] = re.sub(r"\]\(((?:\.\./)+[^)#]+)", moved, source[0])
+
+
+def linkcode_resolve(_domain: str, info: dict[str, str]) -> str | None:
+    """Where the source of something public is shown; called by Sphinx."""
+    thing: object = sys.modules.get(info["module"])
+    try:
+        for name in info["fullname"].split("."):
+            thing = getattr(thing, name)
+        thing = inspect.unwrap(getattr(thing, "fget", thing))  # type: ignore[arg-type]
+        file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]  # type: ignore[arg-type]
+    except (AttributeError, TypeError, OSError):  # a value, or made by others
+        return None
+    if file is None or not Path(file).is_relative_to(ROOT):
+        return None
+    return f"{REPOSITORY}/blob/main/{Path(file).relative_to(ROOT)}#L{line}"
 
 
 # --- the API: what is public, and what it is called, is in tests/support/public_api.py -----------
@@ -177,7 +192,6 @@ def make_signature_readable(
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
-    app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", point_to_the_repository)
     app.connect("missing-reference", find_by_its_end)
     app.connect("doctree-read", unlink_built_in_types)

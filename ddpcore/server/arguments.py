@@ -18,7 +18,7 @@ import msgspec
 
 from ddpcore.errors import DDPError
 
-__all__ = ["Arguments", "Mismatch"]
+__all__ = ["Arguments", "Mismatch", "signature_of"]
 
 # EJSON has forms of its own for these: a string in their place is a string.
 _EJSON_TYPES = (datetime, bytes, bytearray)
@@ -43,7 +43,7 @@ class Arguments:
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         try:
-            self._prepare(_parameters(function))
+            self._prepare(_parameters(inspect.signature(function, eval_str=True)))
         except (TypeError, NameError, ValueError) as problem:
             raise DDPError(f"{name!r} cannot be a handler: {problem}") from problem
 
@@ -55,6 +55,8 @@ class Arguments:
             name = f"argument{len(fields)}"
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self._rest = GenericAlias(list, (annotation,))
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                continue  # DDP has no keyword arguments
             elif parameter.kind is parameter.KEYWORD_ONLY:
                 if parameter.default is parameter.empty:
                     raise TypeError(
@@ -99,9 +101,19 @@ class Arguments:
         return [v for v in msgspec.structs.astuple(own) if v is not msgspec.UNSET] + rest
 
 
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    # Annotations written as strings are read where the function was written.
-    parameters = list(inspect.signature(function, eval_str=True).parameters.values())
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """A handler as its clients see it: without the context, and without keyword arguments.
+
+    Annotations written as strings are read where the function was written.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    given = [each for each in _parameters(signature) if each.kind not in by_name]
+    return signature.replace(parameters=given)
+
+
+def _parameters(signature: inspect.Signature) -> list[inspect.Parameter]:
+    parameters = list(signature.parameters.values())
     first = parameters[0] if parameters else None
     if first is None or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
         raise TypeError("it takes no argument, but the first one is the context.")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ddpcore.errors import MeteorError
-from ddpcore.server.arguments import Arguments, Mismatch
+from ddpcore.server.arguments import Arguments, Mismatch, signature_of
 
 __all__ = ["Handler"]
 
@@ -33,6 +33,11 @@ class Handler:
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
         self._arguments = Arguments(name, function)
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """What clients give, and what is returned, as the annotations say."""
+        return signature_of(self.function)
 
     def bind(self, params: Sequence[Any]) -> list[Any]:
         """The arguments for the function; what is wrong with them stands in the log only.

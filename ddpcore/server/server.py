@@ -42,6 +42,7 @@ __all__ = ["Options", "Server"]
 logger = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 MAX_MESSAGE_SIZE = 1024 * 1024
 
@@ -120,6 +121,7 @@ class Server:
         plugins: Plugins for this server alone, beside the installed ones.
 
     Attributes:
+        collections: What the documents of collections hold, by name; see `collection`.
         options: The settings among these, to be read: ``server.options.max_message_size``.
         traffic: What was sent to its clients, in numbers: a `ddpcore.session.outbox.Traffic`.
         sessions: Those that have connected and are not over, by id: to be counted. What stands
@@ -176,6 +178,7 @@ class Server:
         )
         self.methods: dict[str, Handler] = {}
         self.publications: dict[str, Handler] = {}
+        self.collections: dict[str, Any] = {}
         # What every page of Meteor subscribes to; a publication of that name goes before it.
         own = Handler(autoupdate.NAME, autoupdate.publish_versions)
         self.offered: Mapping[str, Handler] = ChainMap(self.publications, {own.name: own})
@@ -276,6 +279,27 @@ class Server:
             else:
                 self.publications[name] = handler
             return function
+
+        return register
+
+    def collection(self, name: str) -> Callable[[T], T]:
+        """Decorate a class that says what a collection's documents hold, for typed clients.
+
+        A `typing.TypedDict` mostly: ``ddpcore types`` declares its members as the fields that
+        clients get. Nothing is checked when documents are sent.
+
+        Args:
+            name: What clients call the collection.
+
+        Raises:
+            ddpcore.DDPError: The documents of this collection have been described before.
+        """
+
+        def register(documents: T) -> T:
+            if name in self.collections:
+                raise DDPError(f"The documents of {name!r} are described already.")
+            self.collections[name] = documents
+            return documents
 
         return register
 

@@ -98,7 +98,7 @@ def check_mails(**_: Any) -> list[checks.CheckMessage]:
         ddpcore.E104: Mails are to be sent to who signs up, and there is no `ROOT_URL`. What to do:
             say where clients find the site: ``DDPCORE_ACCOUNTS = {"ROOT_URL": "https://…/"}``.
         ddpcore.W102: There is no `ROOT_URL`: nobody can reset a password by mail. What to do: set
-            it, unless nobody is to.
+            it, unless nobody is to. Not said with `COOKIE_LOGIN`: then the site has forms.
     """
     if check_settings() or accounts_conf().root_url:
         return []
@@ -106,5 +106,7 @@ def check_mails(**_: Any) -> list[checks.CheckMessage]:
     if accounts_conf().send_verification:
         text = "Whoever signs up is to be sent a link, but there is no ROOT_URL."
         return [checks.Error(text, hint=hint, id="ddpcore.E104")]
+    if accounts_conf().cookie_login:
+        return []
     text = "Forgotten passwords cannot be reset by mail: there is no ROOT_URL."
     return [checks.Warning(text, hint=hint, id="ddpcore.W102")]

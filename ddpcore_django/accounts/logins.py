@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
@@ -21,6 +22,8 @@ from ddpcore_django.users import user_of
 
 __all__ = [
     "LOGGED_OUT",
+    "LoggedIn",
+    "Login",
     "locked",
     "log_in",
     "log_out",
@@ -29,6 +32,21 @@ __all__ = [
     "request_of",
     "result_of",
 ]
+
+
+class Login(TypedDict):
+    """What clients get to know of a login."""
+
+    id: str
+    token: str
+    tokenExpires: datetime
+
+
+class LoggedIn(Login):
+    """The result of a method that logs in."""
+
+    type: str
+
 
 LOGGED_OUT = "You've been logged out by the server. Please log in again."
 
@@ -43,7 +61,7 @@ def log_in(
     user: Any,
     type: str,  # noqa: A002
     login: tokens.Login | None = None,
-) -> dict[str, Any]:
+) -> LoggedIn:
     """Log the caller in as a user who has proven who they are.
 
     The hooks may still object. What is written here is written in a transaction; where that
@@ -72,7 +90,7 @@ def log_in(
             transaction.on_commit(partial(_enter, context, login, attempt))
     except MeteorError as problem:
         raise attempts.told(context, replace(attempt, error=problem)) from None
-    return result_of(login) | {"type": type}
+    return {**result_of(login), "type": type}
 
 
 def _begin(context: MethodContext, user: Any, login: tokens.Login | None) -> tokens.Login:
@@ -103,7 +121,7 @@ def _enter(context: MethodContext, login: tokens.Login, attempt: Attempt) -> Non
     attempts.tell(context, "ddpcore_logged_in", attempt=attempt)
 
 
-def result_of(login: tokens.Login) -> dict[str, Any]:
+def result_of(login: tokens.Login) -> Login:
     """What clients get to know of a login."""
     return {
         "id": str(login.row.user.pk),

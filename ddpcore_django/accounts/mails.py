@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from ddpcore import UNSET
 from ddpcore.errors import MeteorError
 from ddpcore.server import MethodContext
+from ddpcore.wire.unset import Unset
 from ddpcore_django.accounts import attempts, binding, letters, links, logins, lookup, tokens
 from ddpcore_django.accounts.addresses import address_of, is_address, mark_verified, verified
 from ddpcore_django.accounts.conf import accounts_conf
@@ -141,7 +142,7 @@ def register(server: DjangoServer) -> None:
     server.method("verifyEmail")(endpoint(verify_email))
 
 
-def forgot_password(context: MethodContext, options: Forgotten) -> Any:
+def forgot_password(context: MethodContext, options: Forgotten) -> Unset:
     """Mail whoever has this address a link to set a new password.
 
     The answer comes before anybody looks whether there is such a user: it is the same, after the
@@ -181,7 +182,7 @@ def _post(context: MethodContext, job: Job, what: str) -> None:
 
 
 @sensitive_variables()
-def reset_password(context: MethodContext, token: str, password: Password) -> dict[str, Any]:
+def reset_password(context: MethodContext, token: str, password: Password) -> logins.LoggedIn:
     """Set a new password by a link that was mailed, and log the caller in.
 
     The address is verified by that, and all logins of the user are taken back (Meteor 3.0.4,
@@ -229,7 +230,7 @@ def _stay(context: MethodContext, row_id: int | None) -> None:
 
 
 @sensitive_variables()
-def verify_email(context: MethodContext, token: str) -> dict[str, Any]:
+def verify_email(context: MethodContext, token: str) -> logins.LoggedIn:
     """Take an address for its user's by a link that was mailed there, and log the caller in.
 
     (Meteor 3.0.4, `accounts-password/password_server.js`.)
@@ -255,7 +256,7 @@ def verify_email(context: MethodContext, token: str) -> dict[str, Any]:
     return _log_in(context, user, "Email verified")
 
 
-def _log_in(context: MethodContext, user: Any, done: str) -> dict[str, Any]:
+def _log_in(context: MethodContext, user: Any, done: str) -> logins.LoggedIn:
     # Whoever reads a mail has shown one factor; methods that rest on mails cannot ask for another.
     try:
         attempts.passed_second_factor(context, user, None)

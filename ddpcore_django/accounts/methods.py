@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from django.contrib.auth import get_user_model
@@ -18,6 +19,7 @@ from django.views.decorators.debug import sensitive_variables
 from ddpcore import UNSET
 from ddpcore.errors import MeteorError
 from ddpcore.server import MethodContext, Server
+from ddpcore.wire.unset import Unset
 from ddpcore_django.accounts import attempts, binding, hookspecs, logins, passwords, signup, tokens
 from ddpcore_django.accounts.attempts import ambiguous
 from ddpcore_django.accounts.conf import accounts_conf
@@ -27,6 +29,8 @@ from ddpcore_django.accounts.passwords import Password, Text
 from ddpcore_django.current import current_context
 
 __all__ = [
+    "NewToken",
+    "PasswordChanged",
     "PasswordLogin",
     "Resumption",
     "Selector",
@@ -78,6 +82,19 @@ class Resumption(msgspec.Struct, frozen=True):
     resume: Text
 
 
+class PasswordChanged(TypedDict):
+    """The result of `changePassword`."""
+
+    passwordChanged: bool
+
+
+class NewToken(TypedDict):
+    """The result of `logoutOtherClients`."""
+
+    token: str
+    tokenExpires: datetime
+
+
 class _Refused(Exception):
     """Somebody may not log in, though we know who it was meant to be."""
 
@@ -88,7 +105,7 @@ class _Refused(Exception):
 
 
 @sensitive_variables()
-def login(context: MethodContext, options: dict[str, Any]) -> dict[str, Any]:
+def login(context: MethodContext, options: dict[str, Any]) -> logins.LoggedIn:
     """Log in: resume, by password, or by what a hook knows.
 
     Raises:
@@ -177,14 +194,14 @@ def _by_hook(context: MethodContext, options: dict[str, Any]) -> Handled:
     raise MeteorError(400, "A login handler should return a result or undefined")
 
 
-def logout(context: MethodContext) -> Any:
+def logout(context: MethodContext) -> Unset:
     """Log out, and take the login back. No harm if nobody is logged in."""
     logins.log_out(context)
     return UNSET
 
 
 @sensitive_variables()
-def create_user(context: MethodContext, options: signup.NewUser) -> dict[str, Any]:
+def create_user(context: MethodContext, options: signup.NewUser) -> logins.LoggedIn:
     """Make an account and log in (Meteor 3.0.4, `password_server.js`, `createUser`).
 
     The account stays if a hook does not let its user in yet, as one does that wants the address
@@ -201,7 +218,7 @@ def create_user(context: MethodContext, options: signup.NewUser) -> dict[str, An
 
 
 @sensitive_variables()
-def change_password(context: MethodContext, old: Password, new: Password) -> dict[str, Any]:
+def change_password(context: MethodContext, old: Password, new: Password) -> PasswordChanged:
     """Change the caller's password; all other logins are taken back.
 
     Raises:
@@ -228,7 +245,7 @@ def change_password(context: MethodContext, old: Password, new: Password) -> dic
     return {"passwordChanged": True}
 
 
-def get_new_token(context: MethodContext) -> dict[str, Any]:
+def get_new_token(context: MethodContext) -> logins.Login:
     """A new token for the caller, which expires when the one of now does.
 
     The connection rests on the new one from now on.
@@ -241,7 +258,7 @@ def get_new_token(context: MethodContext) -> dict[str, Any]:
     return logins.result_of(login)
 
 
-def remove_other_tokens(context: MethodContext) -> Any:
+def remove_other_tokens(context: MethodContext) -> Unset:
     """Log the caller out everywhere else.
 
     Raises:
@@ -256,7 +273,7 @@ def remove_other_tokens(context: MethodContext) -> Any:
     return UNSET
 
 
-def logout_other_clients(context: MethodContext) -> dict[str, Any]:
+def logout_other_clients(context: MethodContext) -> NewToken:
     """Log the caller out everywhere else, and give a new token (a method of Meteor 1 and 2).
 
     Raises:

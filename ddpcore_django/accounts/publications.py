@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
@@ -15,12 +16,14 @@ from ddpcore.live.predicate import Row, Undecided
 from ddpcore.live.query import LiveQuery, MatchedQuery
 from ddpcore.live.snapshot import Found
 from ddpcore.server import Context, PublicationContext
+from ddpcore.typescript.shapes import Member, Shape
 from ddpcore.wire.ids import id_stringify
 from ddpcore_django.accounts import addresses
 from ddpcore_django.accounts.conf import accounts_conf
 from ddpcore_django.accounts.lookup import email_field, username_field
 from ddpcore_django.conf import conf
 from ddpcore_django.current import current_context
+from ddpcore_django.field_types import annotation_of
 from ddpcore_django.livequery import InThread
 from ddpcore_django.matching import compile_where
 from ddpcore_django.rows import ModelTable, reading
@@ -28,7 +31,7 @@ from ddpcore_django.serialize import document_id, field_value
 from ddpcore_django.server import DjangoServer
 from ddpcore_django.users import user_of
 
-__all__ = ["USERS", "OwnUser", "own_document", "register"]
+__all__ = ["USERS", "Address", "OwnUser", "own_document", "register"]
 
 USERS = "users"
 """What Meteor's clients call the collection of users."""
@@ -54,6 +57,7 @@ def register(server: DjangoServer) -> None:
         """Nothing: there are no other services. Clients wait until it is ready."""
         context.ready()
 
+    server.collection(USERS)(_own_shape())
     server.publish(None)(own_user)
     server.publish("meteor.loginServiceConfiguration")(services)
 
@@ -73,6 +77,34 @@ def own_document(user: Any) -> dict[str, Any]:
     if profile is not None:
         document["profile"] = profile
     return document
+
+
+class Address(TypedDict):
+    """An address of a user."""
+
+    address: str
+    verified: bool
+
+
+def _own_shape() -> Shape:
+    """What `own_document` gives, for typed clients."""
+    members: dict[str, Member] = {}
+    if username_field() != email_field():
+        members["username"] = Member(str)
+    if email_field() is not None:
+        members["emails"] = Member(list[Address], required=False)
+    if shown := accounts_conf().profile:
+        members["profile"] = Member(_profile_annotation(shown))
+    return Shape(members)
+
+
+def _profile_annotation(shown: str | tuple[str, ...]) -> Any:
+    if isinstance(shown, str):
+        signature = inspect.signature(import_string(shown), eval_str=True)
+        made = signature.return_annotation
+        return dict[str, Any] if made is signature.empty else made
+    model: Any = get_user_model()
+    return Shape({name: Member(annotation_of(model._meta.get_field(name))) for name in shown})
 
 
 def _is_verified(user: Any, address: str) -> bool:

@@ -18,7 +18,7 @@ from ddpcore_django.porting.names import PAGE, Advice
 from ddpcore_django.porting.python import Finding, port
 from ddpcore_django.porting.texts import is_text, mentions
 
-__all__ = ["add_command", "port_file", "run"]
+__all__ = ["Ported", "add_command", "port_file", "run"]
 
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist"}
 

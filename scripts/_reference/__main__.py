@@ -38,7 +38,7 @@ def main() -> int:
 
     makers = checks.REGIONS | commands.REGIONS | logs.REGIONS | metrics.REGIONS
     makers |= states.REGIONS | tables.REGIONS
-    stale = regions.update(given.docs, makers, write=not given.check)
+    stale = regions.update(given.docs, makers, states.FILES, write=not given.check)
     for page, names in stale.items():
         print(f"{page}: {', '.join(names)}")
     if not given.check:

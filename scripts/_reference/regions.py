@@ -16,18 +16,27 @@ _REGION = re.compile(r"<!-- generated: ([\w.-]+) -->\n(.*?)<!-- end -->", re.DOT
 _BEGIN = re.compile(r"<!-- generated:")
 
 
-def update(docs: Path, makers: Mapping[str, Maker], *, write: bool) -> dict[Path, list[str]]:
+def update(
+    docs: Path, makers: Mapping[str, Maker], files: Mapping[str, Maker], *, write: bool
+) -> dict[Path, list[str]]:
     """Put into the pages what the makers say.
 
     Args:
         docs: The directory of the pages.
         makers: By the names of regions.
+        files: Those of whole files, by their paths in the directory.
         write: Whether to write; otherwise only to compare.
 
     Returns:
         The pages that were not as they should be, each with the names of the regions.
     """
     stale: dict[Path, list[str]] = {}
+    for name, maker in files.items():
+        file, made_anew = docs / name, maker()
+        if not file.exists() or file.read_text() != made_anew:
+            stale[file] = ["the whole file"]
+            if write:
+                file.write_text(made_anew)
     used: set[str] = set()
     for page in sorted(docs.rglob("*.md")):
         if "_build" in page.parts:

@@ -118,6 +118,7 @@ def test_system_checks(shell):
         ({}, []),
         ({"DDPCORE_ACCOUNTS": {"NO_SUCH": 1, "ROOT_URL": "/"}}, ["ddpcore.E101"]),
         ({"DDPCORE_ACCOUNTS": {}}, ["ddpcore.W102"]),
+        ({"DDPCORE_ACCOUNTS": {"COOKIE_LOGIN": True}}, []),
         ({"DDPCORE_ACCOUNTS": {"SEND_VERIFICATION": True}}, ["ddpcore.E104"]),
     ]:
         shell(f"found = ids(**{settings!r}); assert found == {expected!r}, found")

@@ -202,6 +202,14 @@ def test_accounts(accounts, tmp_path):
     report.says("application", "FAIL", "ddpcore.E103")
 
 
+def test_a_warning_that_the_project_has_silenced(accounts):
+    nowhere = "DDPCORE_ACCOUNTS = {}"
+    accounts(settings=nowhere).says("accounts", "warn", "ddpcore.W102")
+    silenced = 'SILENCED_SYSTEM_CHECKS = ["ddpcore.W102"]'
+    report = accounts(settings=f"{nowhere}\n{silenced}")
+    report.says("accounts", "ok", "new passwords are hashed by")
+
+
 def test_passwords_that_others_may_read(accounts):
     outside = "--bind", "0.0.0.0:0"
     accounts(*outside).says("accounts", "warn", "without TLS", "--certfile")

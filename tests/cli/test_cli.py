@@ -187,7 +187,8 @@ def test_plugins_are_listed(shell):
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["name", "version", "distribution", "hooks"]
-    assert ["core", ddpcore.__version__, "ddpcore", "application,", "checks,", "commands"] in rows
+    hooks = ["application,", "checks,", "commands,", "types"]
+    assert ["core", ddpcore.__version__, "ddpcore", *hooks] in rows
     assert {"memory-bus", "rate-limiter", "tornado", "pg", "django"} <= {row[0] for row in rows}
 
 

@@ -35,7 +35,7 @@ def reference(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The pages, to be broken."""
-    ignored = shutil.ignore_patterns("_build", "images")
+    ignored = shutil.ignore_patterns("_build", "*.png", "*.webp")
     return Path(shutil.copytree(DOCS, tmp_path / "docs", ignore=ignored))
 
 
@@ -164,7 +164,7 @@ def test_the_command_line_is_complete() -> None:
     for name, text in sections.items():
         assert re.match(r"[A-Z`].*\.", text), name
         assert f"usage: {name} " in text
-    for name in ("serve", "check", "demo", "explain", "plugins", "call", "sub", "load"):
+    for name in ("serve", "check", "demo", "explain", "plugins", "call", "sub", "load", "types"):
         assert f"\n    ddpcore {name} " in sections[f"ddpcore {name}"]  # an example
 
 

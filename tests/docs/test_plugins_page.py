@@ -18,6 +18,7 @@ from ddpcore import Gap, MeteorError, WriteFence, hookspecs
 from ddpcore.application import application_for
 from ddpcore.checks import Level
 from ddpcore.plugins import make_bus, plugin_manager
+from ddpcore.typescript.declaration import declaration
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "hooks.md").read_text()
 HOOKS = [name for name in vars(hookspecs) if name.startswith("ddpcore_")]
@@ -105,7 +106,7 @@ async def test_the_examples_are_called(plugins, monkeypatch, capsys, expect_log)
     err = capsys.readouterr().err
     called = set(re.findall(r"^\w+: (ddpcore_\w+)\(", err, re.MULTILINE))
     elsewhere = {"ddpcore_bus", "ddpcore_commands", "ddpcore_serve_options", "ddpcore_routes"}
-    elsewhere.add("ddpcore_checks")
+    elsewhere |= {"ddpcore_checks", "ddpcore_types"}
     # Those that start and stop are awaited, hence called by somebody else.
     assert set(HOOKS) - called == elsewhere | {
         "ddpcore_application", "ddpcore_server_started", "ddpcore_server_stopping",
@@ -135,6 +136,8 @@ def test_the_examples_of_the_command_line_work(plugins, capsys):
     (shown,) = [each for each in plugins if hasattr(each, "ddpcore_checks")]
     (check,) = shown.ddpcore_checks()
     assert (check.name, check.run().level) == ("disk", Level.OK)
+    asked = manager.answers("ddpcore_types", options=serve.parse_args(["--hello", "Ann"]))
+    assert "  hello: () => string;" in declaration(next(filter(None, asked)))
 
 
 def test_what_the_page_says_of_failures(plugins):

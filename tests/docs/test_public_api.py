@@ -176,6 +176,7 @@ def test_there_are_public_names_of_all_packages() -> None:
 
 NAMES = """
 import importlib, sys
+from inspect import ismodule
 import public_api
 public_api.set_django_up()
 names = public_api.names()
@@ -197,7 +198,8 @@ for line in sys.stdin.read().split():
         if where.startswith("import:"):
             print(f"{where}: there is no {path}")
         continue
-    if not public_api.is_public(path):
+    # In the text the name of a module is that of its logger, or says where something is.
+    if not public_api.is_public(path) and (where.startswith("import:") or not ismodule(value)):
         print(f"{where}: {path} is not public")
 """
 

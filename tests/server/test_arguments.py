@@ -170,3 +170,11 @@ async def test_046_111_only_the_log_says_why(caplog):
         )
     assert ran == []
     assert caplog.text.count("Expected `int`, got `str`") == 2
+
+
+def test_keyword_arguments_are_none_of_the_clients():
+    def handler(ctx, a: int, **more): ...
+
+    assert Arguments("handler", handler).bind([1]) == [1]
+    with pytest.raises(Mismatch):
+        Arguments("handler", handler).bind([1, 2])

@@ -125,14 +125,15 @@ def is_public(path: str) -> bool:
     """
     if path in names() or any(f"{each}.".startswith(f"{path}.") for each in modules()):
         return True
-    module, _, name = path.rpartition(".")
-    if inspect.ismodule(value := load(module)):
-        module = value.__name__  # `ddpcore.ejson` is called otherwise
-        if f"{module}.{name}" in names():
-            return True
-    if module in names():  # a member of a class
-        return not name.startswith("_") and name not in names()[module].excluded
-    if module not in modules() or name not in importlib.import_module(module).__all__:
+    parent, _, name = path.rpartition(".")
+    holder = load(parent)
+    if not inspect.ismodule(holder):  # a class, whatever module it is taken from
+        known = [each for each in names().values() if each.value is holder]
+        return not name.startswith("_") and any(name not in each.excluded for each in known)
+    module = holder.__name__  # `ddpcore.ejson` is called otherwise
+    if f"{module}.{name}" in names():
+        return True
+    if module not in modules() or name not in holder.__all__:
         return False
     value = load(path)
     if inspect.ismodule(value):

@@ -36,32 +36,32 @@ class Bookstore(APIMixin):
     api_path_prefix = "bookstore."
 
     @api_endpoint
-    def addAuthor(self, name: str, email: str):
+    def addAuthor(self, name: str, email: str) -> str:
         return add(models.Author(name=name.strip(), email=email.strip()))
 
     @api_endpoint
-    def addBook(self, title: str, author_id: str):
+    def addBook(self, title: str, author_id: str) -> str:
         author = find(models.Author, author_id)
         return add(models.Book(title=title.strip(), author=author))
 
     @api_endpoint
-    def renameBook(self, book_id: str, title: str):
+    def renameBook(self, book_id: str, title: str) -> None:
         change(find(models.Book, book_id), "title", title)
 
     @api_endpoint
-    def renameAuthor(self, author_id: str, name: str):
+    def renameAuthor(self, author_id: str, name: str) -> None:
         change(find(models.Author, author_id), "name", name)
 
     @api_endpoint
-    def changeEmail(self, author_id: str, email: str):
+    def changeEmail(self, author_id: str, email: str) -> None:
         change(find(models.Author, author_id), "email", email)
 
     @api_endpoint
-    def removeBook(self, book_id: str):
+    def removeBook(self, book_id: str) -> None:
         find(models.Book, book_id).delete()
 
     @api_endpoint
-    def removeAuthor(self, author_id: str):
+    def removeAuthor(self, author_id: str) -> None:
         find(models.Author, author_id).delete()  # the books go with the author
 
 

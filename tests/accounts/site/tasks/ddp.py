@@ -43,6 +43,9 @@ class Card(Collection):
     client_update = ["title", "position", "color", "archived"]
     client_remove = True
 
+    def objects_for_user(self, user, qs):  # as docs/reference/django.md has it
+        return super().objects_for_user(user, qs)
+
     def answer(self, title):
         if title == "raise":
             raise ZeroDivisionError
@@ -73,6 +76,9 @@ class Shelf(Collection):
     model = models.Shelf
     name = "shelves"
     client_update = ["label"]
+
+    def objects_for_user(self, user, qs):
+        return super().objects_for_user(user, qs)
 
 
 class Plain(Collection):
