@@ -28,7 +28,8 @@ __all__ = ["Collection"]
 class Collection(APIMixin):
     """A model, published.
 
-    A document's id is the row's primary key as text. References stand under their column's name
+    A document's id is the row's primary key as text (marked on the wire as Meteor marks ids that
+    look like numbers or an `ObjectID`). References stand under their column's name
     (``author_id``) as the other document's id, many-to-many fields as lists of ids under
     ``<name>_ids``.
 

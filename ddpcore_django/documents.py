@@ -30,6 +30,7 @@ from ddpcore.live.document import Document
 from ddpcore.live.predicate import Row
 from ddpcore.live.query import in_order
 from ddpcore.wire.ejson import TooDeep
+from ddpcore.wire.ids import id_stringify
 from ddpcore_django.collection import Collection
 from ddpcore_django.links import link_of
 from ddpcore_django.rows import travelling
@@ -123,13 +124,14 @@ class Projection:
         return self._made(key, fields)
 
     def _made(self, key: str, fields: dict[str, Any]) -> Document:
+        id = id_stringify(key)  # noqa: A001
         with suppress(TooDeep):
-            return Document.of(self._name, key, fields)
+            return Document.of(self._name, id, fields)
         # What somebody stored in one row must not keep the others from their watchers.
         carried = {name: value for name, value in fields.items() if _is_carried(name, value)}
         lost = ", ".join(name for name in fields if name not in carried)
         logger.error("%s %s goes without %s: too deep for EJSON", self._name, key, lost)
-        return Document.of(self._name, key, carried)
+        return Document.of(self._name, id, carried)
 
     def read(self, queryset: QuerySet[Any]) -> dict[str, Document]:
         """Ask the database; in a thread.

@@ -17,6 +17,7 @@ from ddpcore.live.query import LiveQuery, MatchedQuery
 from ddpcore.live.snapshot import Found
 from ddpcore.server import Context, PublicationContext
 from ddpcore.typescript.shapes import Member, Shape
+from ddpcore.wire.ids import id_stringify
 from ddpcore_django.accounts import addresses
 from ddpcore_django.accounts.conf import accounts_conf
 from ddpcore_django.accounts.lookup import email_field, username_field
@@ -173,7 +174,9 @@ class OwnUser(MatchedQuery):
         with reading() as snapshot:
             return Found(
                 {
-                    (key := document_id(user.pk)): Document.of(USERS, key, own_document(user))
+                    (key := document_id(user.pk)): Document.of(
+                        USERS, id_stringify(key), own_document(user)
+                    )
                     for user in _rows(self._pk)
                     if user.is_active
                 },

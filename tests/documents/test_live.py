@@ -158,3 +158,32 @@ async def test_what_cannot_be_published_is_told_in_the_log(server, writer, which
         assert answer["error"]["error"] == 500
     assert server.end() == 0
     assert re.search(reason, "".join(server.errors))
+
+
+@pytest.mark.parametrize("pages", ["pages", "first pages"])
+async def test_an_id_that_looks_like_none_is_marked_and_references_are_not(server, project, pages):
+    odd = ["-a", "~a", "{a", "0123456789abcdef01234567"]
+    writer = project.shell()
+    async with connect(server.address) as reader:
+        await reader.sub("Shown", pages)
+        for key in odd:
+            writer(f"Page.objects.create(path={key!r}); Page.objects.create(path='of-' + {key!r}, "
+                   f"above_id={key!r})")  # fmt: skip
+        shown = {f"-{key}": {"above_id": None} for key in odd}
+        shown |= {f"of-{key}": {"above_id": key} for key in odd}
+        await reader.shows("docsite.page", shown)
+        writer("Page.objects.filter(pk='-a').get().delete()")
+        await reader.shows(
+            "docsite.page",
+            {id: page for id, page in shown.items() if id not in ("--a", "of--a")},
+        )
+
+
+async def test_a_row_whose_key_looks_like_another_is_another_document(server, project):
+    project.shell()("Author.objects.create(pk=5, name='a'); Author.objects.create(pk=-5, name='b')")
+    async with connect(server.address) as reader:
+        await reader.sub("Shown", "authors")
+        await reader.shows(
+            "docsite.author",
+            {"5": {"name": "a", "email": ""}, "--5": {"name": "b", "email": ""}},
+        )

@@ -98,3 +98,23 @@ def test_meteorrn(write):
     assert (card["error"], card["documents"]) == (400, [])
     assert (removed["value"], removed["documents"]) == (1, [])
     assert (unnamed["error"], unnamed["documents"]) == (403, [])
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("id", ["-a", "~5", "~a", "{a"])
+def test_ids_that_look_like_none_to_meteors_own_client(write, id):
+    made, child, changed, removed = write(
+        "meteor",
+        [
+            ["tasks", "insert", {"_id": id, "text": "a"}],
+            ["tasks", "insert", {"_id": "child", "text": "b", "parent_id": id}],
+            ["tasks", "update", "ID", {"$set": {"text": "c"}}],
+            ["tasks", "remove", "child"],
+        ],
+    )
+    assert [each["_id"] for each in made["documents"]] == [id]
+    shown = {each["_id"]: each for each in child["documents"]}
+    assert shown.keys() == {id, "child"}
+    assert shown["child"]["parent_id"] == id
+    assert changed["value"] == removed["value"] == 1
+    assert [(each["_id"], each["text"]) for each in removed["documents"]] == [(id, "c")]

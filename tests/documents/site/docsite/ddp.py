@@ -38,6 +38,7 @@ collections = [
     published(models.Note, user_rel=["owner", "room__owner"]),
     published(models.Mail, user_rel="to"),
     published(get_user_model(), fields=["username"]),
+    published(models.Page),
     published(models.Everything),
     published(models.Custom),
     published(models.Strange),
@@ -82,6 +83,8 @@ QUERIES = {
     "notes": models.Note.objects.all,
     "rooms": models.Room.objects.all,
     "newest notes": lambda: models.Note.objects.order_by("-pk").only("text")[:2],
+    "pages": models.Page.objects.all,
+    "first pages": lambda: models.Page.objects.order_by("-path")[:9],
     "user": get_user_model().objects.values,
 }
 

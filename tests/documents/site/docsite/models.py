@@ -85,6 +85,13 @@ class Mail(models.Model):
     to = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, to_field="username")
 
 
+class Page(models.Model):
+    """Its key is a text that somebody chooses."""
+
+    path = models.CharField(max_length=50, primary_key=True)
+    above = models.ForeignKey("self", models.CASCADE, null=True)
+
+
 class Everything(models.Model):
     id = models.UUIDField(primary_key=True)
     decimal = models.DecimalField(max_digits=20, decimal_places=10, null=True)
