@@ -112,9 +112,10 @@ def _site(target: str | None, kind: str) -> Callable[..., Any] | None:
 def _named(target: str, what: str, form: str) -> Any:
     module_name, _, attribute = target.partition(":")
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", target):
+        hint = "" if ":" in target else " A Django project is named by --settings mysite.settings."
         raise DDPError(
             f"{what} is named as {form}, the second part being the variable in "
-            f"the module, not {target!r}."
+            f"the module, not {target!r}.{hint}"
         )
     try:
         module = importlib.import_module(module_name)

@@ -21,12 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "" not in sys.path:
         sys.path.insert(0, "")
     parser = argparse.ArgumentParser(
-        prog="ddpcore", description="A live database for every client that speaks DDP."
+        prog="ddpcore",
+        description="A live database for every client that speaks DDP.",
+        epilog="To see it: ddpcore demo. A Django project is served by ddpcore serve --settings "
+        "mysite.settings, and ddpcore check with the same options says what is amiss. "
+        "ddpcore COMMAND --help tells of a command.",
     )
+    parser.set_defaults(run=None)
     parser.add_argument("--version", action="version", version=f"ddpcore {ddpcore.__version__}")
     _add_logging(parser, level="INFO", form="text")
     _add_disable(parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     try:
         # First: commands and their options are those of plugins.
         disable(_to_disable(sys.argv[1:] if argv is None else argv))
@@ -35,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _add_logging(command, level=argparse.SUPPRESS, form=argparse.SUPPRESS)
             _add_disable(command)
         options = parser.parse_args(argv)
+        if options.run is None:  # somebody looks what there is
+            parser.print_help(sys.stderr)
+            return 2
         logging.basicConfig(level=options.log_level, handlers=[_log_handler(options.log_format)])
         code: int = options.run(options)
     except DDPError as problem:

@@ -31,7 +31,13 @@ def from_settings(module: str) -> Application:
     """
     set_up(module)
     with _explained(module):
-        return from_project(name=module)
+        application = from_project(name=module)
+    if not application.server.publications and not application.server.methods:
+        logger.warning(
+            "Clients will find nothing: no ddp.py of an installed app registers a publication or "
+            "a method. Is the app in INSTALLED_APPS, and does its ddp.py call API.register?"
+        )
+    return application
 
 
 def set_up(module: str) -> None:

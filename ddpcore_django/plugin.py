@@ -27,7 +27,7 @@ __all__ = [
 def ddpcore_serve_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--settings``."""
     parser.add_argument(
-        "--settings", metavar="MODULE", help="serve a Django project, e.g. mysite.settings"
+        "--settings", metavar="MODULE", help="a Django project, e.g. mysite.settings"
     )
 
 

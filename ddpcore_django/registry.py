@@ -93,7 +93,8 @@ class Registry:
                 return collection
         raise DDPError(
             f"No Collection publishes {model._meta.label}. Write one in a ddp.py: "
-            f"class {model.__name__}(Collection): model = {model.__name__}; and register it."
+            f"class {model.__name__}s(Collection): model = {model.__name__}; and name it in "
+            f"API.register([{model.__name__}s, ...])."
         )
 
     def collection_for(self, model: type[Model], name: str | None) -> Collection:

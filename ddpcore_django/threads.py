@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from typing import Any, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 __all__ = ["DatabaseThreads"]
 
@@ -67,7 +67,12 @@ class DatabaseThreads(ThreadPoolExecutor):
             if connection.errors_occurred and not connection.is_usable():
                 self.renew()  # what broke it may have broken the others'
             connection.close_if_unusable_or_obsolete()
-        return fn(*args, **kwargs)
+        try:
+            return fn(*args, **kwargs)
+        except DatabaseError as problem:
+            if _is_behind(problem):
+                problem.add_note("Are all migrations applied? `python manage.py migrate` does it.")
+            raise
 
     def _cancel_statements(self) -> None:
         for wrapper in list(self._wrappers.values()):
@@ -76,6 +81,12 @@ class DatabaseThreads(ThreadPoolExecutor):
             if cancel is not None:
                 with contextlib.suppress(wrapper.Database.Error):  # it is gone already
                     cancel()
+
+
+def _is_behind(problem: DatabaseError) -> bool:
+    """Whether the database has no such table or column, says PostgreSQL (by code) or SQLite."""
+    code = getattr(problem.__cause__, "pgcode", None)
+    return code in ("42P01", "42703") or str(problem).startswith(("no such table", "no such col"))
 
 
 def _close(everyone: threading.Barrier) -> None:

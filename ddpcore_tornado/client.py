@@ -29,6 +29,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 from tornado.websocket import (
     WebSocketClientConnection,
     WebSocketClosedError,
+    WebSocketError,
     websocket_connect,
 )
 
@@ -54,6 +55,8 @@ MAX_MESSAGE_SIZE = 64 * 1024 * 1024
 """Bytes that a message of the server may have. Servers are trusted more than clients are, and one
 document may be large; without any limit a mistake of a server could take all memory."""
 
+NO_SERVER = "Is it the address of a DDP server? Django's runserver is none: use `ddpcore serve`."
+"""What to ask whoever got an answer that is not DDP's."""
 
 CLOSING = 2.0
 """Seconds to wait for the server's side of the close."""
@@ -759,10 +762,9 @@ def _explained(url: str, problem: Exception) -> str:
             )
             return f"{url} does not answer in time.{tls}"
         case HTTPClientError(code=code, message=message):
-            return (
-                f"{url} answers {code} {message}, and no WebSocket. Is it the address of a DDP"
-                " server?"
-            )
+            return f"{url} answers {code} {message}, and no WebSocket. {NO_SERVER}"
+        case WebSocketError():  # 200: a page, say
+            return f"{url} opens no WebSocket. {NO_SERVER}"
         case StreamClosedError() | HTTPStreamClosedError() | ConnectionResetError():
             return f"{url} closed the connection at once. Is it https:// or wss://?"
         case _:

@@ -84,7 +84,8 @@ def ddpcore_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     parser = commands.add_parser(
         "serve",
         help="serve DDP, and the Django site on the same port",
-        description="Serve until Ctrl-C.",
+        description="Serves until Ctrl-C. A Django project is named by --settings, in the "
+        "directory of manage.py; a server of plain Python by its module and variable.",
     )
     _add_serving(parser, "serve")
     parser.set_defaults(run=run_serve)

@@ -39,7 +39,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="rewrite the sources of a project that used django-ddp",
         description="Shows as a diff how imports, settings and migrations of a project that used "
         "django-ddp would be rewritten, and says on standard error what is left to you. Ends with "
-        f"code 0 if nothing is left to do, and else with 1. See {PAGE}.",
+        f"code 0 if nothing is left to do, and else with 1. More in {PAGE}.",
     )
     parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a file or a directory")
     parser.add_argument("--write", action="store_true", help="change the files")

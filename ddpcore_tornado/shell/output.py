@@ -12,6 +12,9 @@ from ddpcore.wire import ejson
 
 __all__ = ["compact", "pretty", "printable", "say", "shown_error"]
 
+_WANTS_PLAIN = '{"format":"plain"}'
+"""Meteor's word to clients whose digest cannot be compared: send the password itself."""
+
 _SUSPECT = re.compile(r"[^\x20-\x7e\n]")
 
 
@@ -28,7 +31,12 @@ def pretty(value: Any) -> str:
 def shown_error(problem: MeteorError) -> str:
     """``[403] Access denied``, and the details below."""
     text = f"[{problem.error}] {problem.reason}" if problem.reason else f"[{problem.error}]"
-    if problem.details is not None:
+    if problem.details == _WANTS_PLAIN:
+        text += (
+            "\nIf the password is right, what the server has stored of it is of no use to this"
+            " client, which sends a digest: log in at the site once, or set the password again."
+        )
+    elif problem.details is not None:
         text += f"\n{compact(ejson.plain(problem.details))}"
     return "\n".join(printable(line) for line in text.splitlines())
 

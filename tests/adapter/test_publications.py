@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+import secrets
+from pathlib import Path
 
 import pytest
 from ddp_client import CallError, connect
+from project import Project
 from psycopg2.extensions import parse_dsn
 
 pytestmark = pytest.mark.pg
+
+
+def site(database):
+    return Project(Path(__file__).parent / "site", "testsite.settings", database)
 
 
 @pytest.fixture
@@ -338,7 +345,30 @@ async def test_a_query_on_an_unpublished_model_says_what_to_do(server):
         await client.call("echo", 1)
     server.end()
     log = "".join(server.errors)
-    assert re.search(r"No Collection publishes testsite.Unpublished.*Write one in a ddp.py", log)
+    assert re.search(
+        r"No Collection publishes testsite.Unpublished. Write one in a ddp.py: class Unpublisheds",
+        log,
+    )
+
+
+@pytest.mark.parametrize("kind", ["PostgreSQL", "SQLite"])
+async def test_a_table_that_is_missing_says_what_to_do(kind, pg_cluster, tmp_path):
+    name = f"ddpcore_{secrets.token_hex(6)}"
+    database = pg_cluster.createdb(name) if kind == "PostgreSQL" else str(tmp_path / "db.sqlite3")
+    project = site(database)  # not migrated
+    try:
+        server = project.serve()
+        async with connect(server.address) as client:
+            await client.send(msg="sub", id="1", name="AllBooks")
+            answer = await client.message(msg="nosub", id="1")
+            assert answer["error"]["error"] == 500
+        assert server.end() == 0
+        last = "".join(server.errors).splitlines()[-1]
+        assert last == "Are all migrations applied? `python manage.py migrate` does it."
+    finally:
+        project.end()
+        if kind == "PostgreSQL":
+            pg_cluster.dropdb(name)
 
 
 async def test_values_of_any_shape_come_back(server):

@@ -23,6 +23,13 @@ def test_help(shell):
         assert word in out
 
 
+def test_without_a_command_it_says_what_there_is(shell):
+    code, out, err = shell.run("--log-level", "INFO")
+    assert (code, out) == (2, "")
+    assert err == shell.run("--help")[1]
+    assert "ddpcore serve --settings mysite.settings" in " ".join(err.split())
+
+
 def test_help_of_serve(shell):
     code, out, err = shell.run("serve", "--help")
     assert (code, err) == (0, "")
@@ -51,11 +58,13 @@ MODULES = {
 }
 
 MISTAKES = {
-    "no command": ([], r"required: COMMAND"),
     "unknown command": (["sevre"], r"sevre"),
     "nothing to serve": (["serve"], r"package\.module:server.*--settings mysite\.settings"),
     "both": (["serve", "shop.server:server", "--settings", "shop"], r"not both"),
-    "no colon": (["serve", "shop.server"], r"package\.module:server.*not 'shop\.server'"),
+    "no colon": (
+        ["serve", "mysite.settings"],
+        r"package\.module:server.*not 'mysite\.settings'.*named by --settings mysite\.settings",
+    ),
     "no attribute": (["serve", "shop.server:"], r"package\.module:server"),
     "no module": (["serve", ":server"], r"package\.module:server"),
     "relative": (["serve", ".shop:server"], r"package\.module:server"),
@@ -123,7 +132,7 @@ MISTAKES = {
 def test_mistakes(shell, arguments, expected):
     for name, text in MODULES.items():
         shell.write(name, text)
-    code, out, err = shell.run(*arguments) if arguments else shell.run("--log-level", "INFO")
+    code, out, err = shell.run(*arguments)
     assert (code, out) == (2, "")
     assert re.search(expected, err, re.DOTALL), err
     assert "Traceback" not in err

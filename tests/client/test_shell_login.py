@@ -42,6 +42,8 @@ async def test_by_password(url):
     code, out, err = run(*who, stdin="wrong\n")
     assert (code, out) == (1, "")
     assert err.startswith("[403] ")
+    assert "format" not in err
+    assert err.endswith(": log in at the site once, or set the password again.\n")
     assert run(*who)[0] == 2
 
 

@@ -136,6 +136,16 @@ def until(page: subprocess.Popen[str], book: dict[str, str]) -> None:
     pytest.fail(f"It never drew {book}")
 
 
+def said(command: str, address: str, *more: str, env: dict[str, str]) -> str:
+    """What a command of the README prints, with another address and further arguments."""
+    (line,) = re.findall(rf"\bddpcore ({command} [^`\n]+)", README.read_text())
+    arguments = [*line.replace("127.0.0.1:8000", address).split(), *more]
+    return subprocess.run(
+        [sys.executable, "-m", "ddpcore", *arguments],
+        env=env, capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+
+
 @pytest.mark.node
 def test_the_page_shows_what_is_published(tmp_path: Path) -> None:
     if shutil.which("node") is None or not (INTEROP / "node_modules").is_dir():
@@ -167,6 +177,9 @@ def test_the_page_shows_what_is_published(tmp_path: Path) -> None:
         )
         try:
             until(page, {"id": "7", "title": "Emma", "author_id": "3"})
+            # What the README has us type in a project of our own.
+            assert '"title":"Emma"' in said("sub", address, "--ready", env=env)
+            assert "All is well." in said("check", address, "--bind", "127.0.0.1:0", env=env)
             call = [sys.executable, "-m", "ddpcore", "call", f"http://{address}", "rename"]
             subprocess.run(call, env=env, check=True, timeout=60)
             until(page, {"id": "7", "title": "Persuasion", "author_id": "3"})
