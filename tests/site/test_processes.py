@@ -81,12 +81,21 @@ SETTINGS = """
 SECRET_KEY = "x"
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
-INSTALLED_APPS = ["django.contrib.staticfiles", "ddpcore_django"]
+INSTALLED_APPS = ["django.contrib.staticfiles", "ddpcore_django", "live"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
 ROOT_URLCONF = "urls"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = ["static"]
 LOGGING = {"version": 1}
+"""
+
+DDP = """
+from ddpcore_django import API, Publication
+
+class Nothing(Publication):
+    queries = []
+
+API.register(Nothing)
 """
 
 URLS = """
@@ -159,6 +168,9 @@ class Commands:
 def commands(tmp_path):
     (tmp_path / "shop.py").write_text(PLAIN)
     (tmp_path / "urls.py").write_text(URLS)
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live" / "__init__.py").touch()
+    (tmp_path / "live" / "ddp.py").write_text(DDP)
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "a.txt").write_text("static")
     for kind in ("wsgi", "asgi", None):
