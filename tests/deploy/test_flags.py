@@ -12,7 +12,7 @@ from ddpcore import cli
 
 FILES = sorted((ROOT / "examples" / "deploy").iterdir())
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMAND = re.compile(r"\bddpcore (serve|check|demo|explain|call|sub|load|plugins)\b([^`\n]*)")
+COMMAND = re.compile(r"\bddpcore (serve|check|demo|explain|call|sub|load|plugins)\b([^`\n|]*)")
 
 
 def options_of(command: str, capsys) -> set[str]:

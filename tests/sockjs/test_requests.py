@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -196,17 +194,6 @@ async def test_without_websockets(path):
 def test_options_make_sense(option):
     with pytest.raises(DDPError, match=option):
         Options(**{option: 0})
-
-
-def test_options_are_documented_with_their_defaults():
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "serving.md").read_text()
-    defaults = {each.name: each.default for each in fields(Options)}
-    defaults["client_url"] = None  # in words
-    for name, default in defaults.items():
-        assert f"| `{name}` | " in page
-        if default is not None:
-            (found,) = re.findall(rf"^\| `{name}` \| `(.*?)` \|", page, re.MULTILINE)
-            assert float(eval(found)) == default
 
 
 # --- messages ------------------------------------------------------------------------------------
