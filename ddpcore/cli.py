@@ -23,9 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="ddpcore",
         description="A live database for every client that speaks DDP.",
-        epilog="`ddpcore demo` shows what it is. `ddpcore serve --settings mysite.settings` serves a "
-        "Django project, and `ddpcore check` with the same options says what is amiss. `ddpcore "
-        "COMMAND --help` tells of a command.",
+        epilog="`ddpcore demo` shows what it is. `ddpcore serve --settings mysite.settings` "
+        "serves a Django project, and `ddpcore check` with the same options says what is amiss. "
+        "`ddpcore COMMAND --help` tells of a command.",
     )
     parser.set_defaults(run=None)
     parser.add_argument("--version", action="version", version=f"ddpcore {ddpcore.__version__}")
