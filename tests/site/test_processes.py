@@ -65,6 +65,8 @@ async def asgi(scope, receive, send):
         time.sleep(600)
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return
         size += len(message["body"])
         if not message["more_body"]:
             break
