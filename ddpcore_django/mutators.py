@@ -206,6 +206,12 @@ def _transaction(method: str) -> Iterator[None]:
         raise _no_match() from None
 
 
+def _visible_keys(collection: Collection, user: Any) -> QuerySet[Any, Any]:
+    # Of all rows, which are given: a rule of the project's may want to be told of which.
+    rows = collection.model._default_manager.all()
+    return collection.objects_for_user(user, rows).values("pk")
+
+
 class CollectionMutators(Mutators):
     """What a `Collection` lets clients do.
 
@@ -304,10 +310,9 @@ class CollectionMutators(Mutators):
             key = primary_key(self._model, id)
         except Unfit:
             return None
-        visible = self._collection.objects_for_user(user, self._model._default_manager.all())
         # No manager: one of the project's might hide rows, or add what cannot be locked.
         rows: QuerySet[Any] = QuerySet(self._model)
-        rows = rows.filter(pk=key, pk__in=visible.values("pk"))
+        rows = rows.filter(pk=key, pk__in=_visible_keys(self._collection, user))
         obj = rows.select_for_update().first()
         # Again, now that it is locked: whoever had it locked may have taken it out of sight, and
         # what is visible was asked for before.
@@ -342,10 +347,7 @@ class CollectionMutators(Mutators):
         rows: QuerySet[Any] = QuerySet(field.related_model)
         rows = rows.filter(**{field.target_field.attname: value})
         if publishing and not any(
-            rows.filter(
-                pk__in=each.objects_for_user(user, each.model._default_manager.all()).values("pk")
-            ).exists()
-            for each in publishing
+            rows.filter(pk__in=_visible_keys(each, user)).exists() for each in publishing
         ):
             raise Unfit("There is no such document.")
 
