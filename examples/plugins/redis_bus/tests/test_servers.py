@@ -199,7 +199,8 @@ async def the_proof(project, server, tmp_path) -> None:
         for client in clients:
             await until(lambda c=client: c.holds()["books"].get(key) == ["Emma", sold, []], "Emma")
 
-        writers = [project.write(seed, tmp_path / f"writer{seed}.log") for seed in (1, 2)]
+        logs = {seed: tmp_path / f"writer{seed}.log" for seed in (1, 2)}
+        writers = [project.write(seed, log) for seed, log in logs.items()]
         chance = random.Random(8)
         for fault in (server.kill_clients, None, trim, restart, server.kill_clients, flush):
             for _ in range(10):
@@ -208,10 +209,11 @@ async def the_proof(project, server, tmp_path) -> None:
             if fault is not None:
                 fault() if fault == server.kill_clients else fault(server)
         written = []
-        for writer in writers:
+        for writer, log in zip(writers, logs.values(), strict=True):
             writer.stdin.close()
-            written.append(int((await asyncio.to_thread(writer.stdout.read)).split()[-1]))
-            assert writer.wait() == 0
+            said = await asyncio.to_thread(writer.stdout.read)
+            assert writer.wait() == 0, log.read_text()
+            written.append(int(said.split()[-1]))
         assert min(written) > 20, written
         truth = json.loads(project.run("-c", TRUTH))
         try:
