@@ -72,6 +72,8 @@ def check_collections(**_: Any) -> list[checks.CheckMessage]:
             What to do: correct the name.
         ddpcore.W001: A collection publishes the user model, but no field of it. What to do: name
             those that clients may see: ``fields = ["username"]``.
+        ddpcore.W004: A collection publishes the hashes of the users' passwords. What to do: take
+            ``"password"`` out of its `fields`.
     """
     messages: list[checks.CheckMessage] = []
     for collection in API.collections.values():
@@ -93,6 +95,15 @@ def check_collections(**_: Any) -> list[checks.CheckMessage]:
                     hint='Name those that clients may see: fields = ["username"].',
                     obj=collection.model,
                     id="ddpcore.W001",
+                )
+            )
+        elif is_user_model(collection.model) and "password" in (collection.fields or ()):
+            messages.append(
+                checks.Warning(
+                    f"{type(collection).__name__} publishes the hashes of the users' passwords.",
+                    hint="Take 'password' out of its fields: who sees a hash can guess at leisure.",
+                    obj=collection.model,
+                    id="ddpcore.W004",
                 )
             )
     return messages

@@ -447,3 +447,15 @@ def test_names_that_a_model_does_not_have(shell):
         assert Odd().check_carries() == ["shelf"]
         assert API.collection_of(Book).check_carries() == []
     """))  # fmt: skip
+
+
+def test_what_of_the_user_model_is_published(shell):
+    shell(code("""
+        from ddpcore_django.checks import check_collections
+        def said(fields):
+            API.collection_of(User).fields = fields
+            return [each.id for each in check_collections()]
+        assert said(None) == ["ddpcore.W001"]
+        assert said(["username"]) == []
+        assert said(["username", "password"]) == ["ddpcore.W004"]
+    """))  # fmt: skip
