@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from deploying import free_port
@@ -381,7 +382,7 @@ def faked(pg_cluster, dsn: str, function: str) -> str:
     [
         (
             f"{CLOCK} $$ SELECT pg_catalog.clock_timestamp() - interval '1 minute' $$",
-            "clock", "warn", "60 s behind that of this machine",
+            "clock", "warn", "s behind that of this machine",
         ),
         (
             f"{CLOCK} $$ SELECT pg_catalog.clock_timestamp() + interval '1 hour' $$",
@@ -401,6 +402,19 @@ def faked(pg_cluster, dsn: str, function: str) -> str:
 def test_what_a_database_may_say(check, pg_cluster, pg_dsn, function, check_name, level, text):
     report = check("--bus", faked(pg_cluster, pg_dsn, function))
     report.says(check_name, level, text)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [(101.0, "0.0 s apart"), (99.0, "1.0 s apart"), (40.0, "60 s behind"), (190.0, "60 s ahead")],
+)
+def test_a_slow_answer_is_no_wrong_clock(monkeypatch, theirs, said):
+    from ddpcore_pg import checking
+
+    ours = iter([100.0, 130.0])  # before it is asked, and after
+    monkeypatch.setattr(checking, "time", SimpleNamespace(time=lambda: next(ours)))
+    cursor = SimpleNamespace(execute=lambda _: None, fetchall=lambda: [(theirs,)])
+    assert said in checking.clock(cursor).text
 
 
 def test_a_bus_without_room(check, pg_cluster, pg_dsn):

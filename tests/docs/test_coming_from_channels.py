@@ -521,12 +521,15 @@ def test_the_group_before_the_query(careful, environment, with_channels, tmp_pat
     query = re.search(r"^ +self.send_json\(\{\"books\".*\n", text, re.MULTILINE)[0]
     write_ = " " * 8 + 'book = Book.objects.get(pk=1); book.title = "Persuasion"; book.save()\n'
     between = join + write_ + query if careful else query + write_ + join
-    text = text.replace(join, "").replace(query, between)
+    joined = " " * 8 + 'print("joined", flush=True)\n'
+    text = text.replace(join, "").replace(query, between + joined)
     consumers.write_text(text)
     with channels_site(tmp_path, environment, with_channels.dsn) as site:
         site.stock()
         ann = site.open("ann")
         ann.shows("Persuasion" if careful else "Emma", "Ulysses")
+        # What the page shows was sent before, where the query is first.
+        site.server.until(lambda lines: "joined\n" in lines, "joined")
         rename(site, 2, "Dubliners")
         ann.shows("Persuasion" if careful else "Emma", "Dubliners")
 

@@ -15,7 +15,8 @@ async def look(reader: Reader) -> None:
         members = client.collection("members")
         await client.subscribe("AllMembers").ready()
         assert not members
-        # What Meteor's client does when the link of the mail is opened.
+        # What Meteor's client does when the link of the mail is opened. The server prints it.
+        reader.hears("http://localhost:8000/#/reset-password/...\n")
         (token,) = re.findall(r"#/reset-password/(\S+)", reader.printed())
         digest = hashlib.sha256(b"hartfield").hexdigest()
         await client.call("resetPassword", token, {"digest": digest, "algorithm": "sha-256"})

@@ -30,10 +30,15 @@ http {{
 }}
 """
 
-# A reload takes effect after its command has ended.
+# A reload takes effect after its command has ended; if it does not, the log says why.
 PROGRAM = """#!/bin/sh
 {program} -e {directory}/early.log -p {directory} -c {directory}/main.conf "$@" || exit
-case "$*" in *reload) until curl -s 127.0.0.1:{port} >/dev/null; do sleep 0.02; done; esac
+case "$*" in *reload) ;; *) exit ;; esac
+end=$(($(date +%s) + 60))
+until curl -s 127.0.0.1:{port} >/dev/null; do
+    [ $(date +%s) -lt $end ] || exec cat {directory}/error.log
+    sleep 0.02
+done
 """
 
 

@@ -7,6 +7,7 @@ from reader import Reader, bookstore
 
 from ddpcore_tornado.client import connect
 
+READERS = """echo "box hill" | ddpcore call localhost:8000 $EMMA notes.setCircles '["readers"]'"""
 STAFF = (
     "python manage.py shell --no-imports -c '"
     "from django.contrib.auth.models import User; "
@@ -34,6 +35,8 @@ async def look(reader: Reader) -> None:
 
 
 def test_the_page(tmp_path: Path) -> None:
-    with Reader(bookstore(tmp_path)) as reader:
+    # She is to see the note before she is out of the circle again.
+    heard = {READERS: '"msg":"added","collection":"notes"'}
+    with Reader(bookstore(tmp_path), heard=heard) as reader:
         reader.read("how-to/visibility.md")
         asyncio.run(look(reader))

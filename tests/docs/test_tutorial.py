@@ -140,6 +140,14 @@ def test_a_command_goes_on_until_ctrl_c(terminal: Terminal) -> None:
     terminal.run("echo two", "two\n")
 
 
+def test_pieces_of_lines_and_of_characters_are_put_together(terminal: Terminal) -> None:
+    terminal.start(
+        r"printf '\342'; sleep 0.2; printf '\234\223 o'; sleep 0.2; echo ne; cat", "✓ o...\n"
+    )
+    terminal.interrupt()
+    terminal.run("echo two", "two\n")
+
+
 def test_a_command_that_should_go_on_and_ends_is_told(terminal: Terminal) -> None:
     with pytest.raises(Mismatch, match="The command ended"):
         terminal.start("echo one", "two\n")

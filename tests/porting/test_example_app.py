@@ -168,7 +168,7 @@ async def test_its_page_its_documents_and_its_methods(project: Project) -> None:
     server = project.serve()
 
     def page(path: str) -> str:
-        with urllib.request.urlopen(f"http://{server.address}{path}", timeout=20) as response:
+        with urllib.request.urlopen(f"http://{server.address}{path}", timeout=60) as response:
             return response.read().decode()
 
     assert "<main id=app></main>" in page("/")

@@ -29,7 +29,7 @@ class Window:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._loaded = asyncio.Event()
+        self._loaded: asyncio.Queue[str] = asyncio.Queue()  # of which documents
         self._reader = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
@@ -38,8 +38,8 @@ class Window:
             match message.get("method"):
                 case None:
                     self._answers.pop(message["id"]).set_result(message)
-                case "Page.loadEventFired":
-                    self._loaded.set()
+                case "Page.lifecycleEvent" if message["params"]["name"] == "load":
+                    self._loaded.put_nowait(message["params"]["loaderId"])
                 case "Runtime.exceptionThrown":
                     self.complaints.append(str(message["params"]["exceptionDetails"]))
 
@@ -60,12 +60,18 @@ class Window:
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
+    async def open(self, url: str) -> None:
+        """Go to an address, and wait until its page has loaded: not that which was there before."""
+        document = (await self.tell("Page.navigate", url=url))["loaderId"]
+        async with asyncio.timeout(PATIENCE):
+            while await self._loaded.get() != document:
+                pass
+
     async def load(self, expression: str) -> None:
         """Run what makes the page load, and wait until it has."""
-        self._loaded.clear()
         await self.tell("Runtime.evaluate", expression=expression)
         async with asyncio.timeout(PATIENCE):
-            await self._loaded.wait()
+            await self._loaded.get()
 
     async def until(self, expression: str) -> None:
         """Wait until that is true; asked with each picture that the page draws."""
@@ -123,12 +129,19 @@ class Browser:
     async def window(self, url: str) -> Window:
         """A new window with that page, when it has loaded."""
         answer = await AsyncHTTPClient().fetch(
-            f"http://{self._address}/json/new?about:blank", method="PUT", body=""
-        )
+            f"http://{self._address}/json/new?about:blank",
+            method="PUT", body="", connect_timeout=PATIENCE, request_timeout=PATIENCE,
+        )  # fmt: skip
         where = json.loads(answer.body)["webSocketDebuggerUrl"]
-        window = Window(await websockets.connect(where, max_size=None))
+        # It may be too busy for pings.
+        window = Window(
+            await websockets.connect(
+                where, max_size=None, open_timeout=PATIENCE, ping_interval=None
+            )
+        )
         self._windows.append(window)
         await window.tell("Runtime.enable")
         await window.tell("Page.enable")
-        await window.load(f"location.href = {json.dumps(url)}")
+        await window.tell("Page.setLifecycleEventsEnabled", enabled=True)
+        await window.open(url)
         return window

@@ -146,11 +146,16 @@ class Window:
     def open(self, url: str) -> None:
         """Type an address; again, if nobody answers there yet."""
         deadline = time.monotonic() + PATIENCE
-        while failed := self._do("Page.navigate", url=url).get("errorText"):
+        while True:
+            # What is there before answers for a while, and is complete as well.
+            self._until("window.left = true", "the page before does not answer")
+            failed = self._do("Page.navigate", url=url).get("errorText")
+            if not failed:
+                break
             if time.monotonic() > deadline:
                 raise Trouble(f"{url}: {failed}")
             time.sleep(0.05)
-        self._until("document.readyState === 'complete'", f"{url} does not load")
+        self._until("!window.left && document.readyState === 'complete'", f"{url} does not load")
 
     def type(self, text: str, field: str) -> None:
         """Write into the field with this label, or with this text in it, instead of what is there."""

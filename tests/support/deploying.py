@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,21 @@ class Supervisor:
         self._socket.close()
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port that is free now, and that nobody is given by chance until the tests end.
+
+    On Linux a port stays ours as long as a socket is bound to it, and yet others may listen there,
+    if they ask for it by its number and both allow that the address is used again, as servers do.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port: int = held.getsockname()[1]
+    if sys.platform == "linux":
+        _HELD.append(held)
+    else:
+        held.close()
+    return port

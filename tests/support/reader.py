@@ -196,6 +196,8 @@ class Reader:
             are replaced in commands and files, and in what is printed they are put back.
         stays: How commands begin that do not end, beside servers and subscriptions, and what some
             command that goes on must have said before the next one is typed.
+        heard: The same of commands that end, such as one that writes: of two changes that come
+            together a subscription is told of the outcome only.
         env: Further variables of the environment.
     """
 
@@ -205,6 +207,7 @@ class Reader:
         instead: Mapping[str, object] | None = None,
         *,
         stays: Mapping[str, str] | None = None,
+        heard: Mapping[str, str] | None = None,
         **env: str,
     ) -> None:
         self.directory = directory
@@ -213,6 +216,7 @@ class Reader:
         self.terminals: list[Terminal] = []
         self.news = threading.Condition()
         self._stays = {"python -m http.server": "Serving HTTP"} | dict(stays or {})
+        self._heard = dict(heard or {})
         self.programs = directory.parent / f"{directory.name}-bin"
         self.programs.mkdir()
         # By these names on any machine, also where ddpcore is not installed.
@@ -300,6 +304,7 @@ class Reader:
                 said = self.type(command)
                 if not pattern(shown).fullmatch(said):
                     assert said == shown, f"{where}: $ {command}\n{said}"
+                self._wait(self._heard, command)
 
     def start(self, command: str, shown: str = "", where: str = "a test") -> Terminal:
         """Leave a command running in a terminal of its own, and wait until it has begun.
@@ -318,10 +323,15 @@ class Reader:
         terminal = Terminal(command, shown, self, where)
         self.terminals.append(terminal)
         terminal.begin()
-        for beginning, sign in self._stays.items():
-            if command.startswith(beginning):
-                assert self._some(lambda each: sign in each.text), f"{sign}\n{terminal.story()}"
+        self._wait(self._stays, command)
         return terminal
+
+    def _wait(self, signs: Mapping[str, str], command: str) -> None:
+        """Wait until the sign that goes with a command is in what is printed."""
+        for beginning, sign in signs.items():
+            if command.startswith(beginning):
+                heard = self._some(lambda each: sign in each.text)
+                assert heard, f"$ {command}\nNobody said {sign}:\n{self.printed()}"
 
     def hears(self, block: Block | str) -> None:
         """Wait until one of the commands that go on has printed what a block shows."""

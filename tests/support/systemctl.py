@@ -97,7 +97,7 @@ def process(unit: Path) -> int | None:
     number = int(file.read_text())
     try:
         state = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends while it is read
         return None
     return None if state.startswith("Z") else number
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import re
@@ -49,6 +50,8 @@ class Terminal:
             start_new_session=True,
         )
         self._printed = ""
+        # What is read may end in the middle of a character.
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self._prompt()
         os.close(theirs)
 
@@ -75,10 +78,10 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE
         while True:
             printed = _plain(self._printed)
-            lines = printed.splitlines(keepends=True)
+            *lines, rest = printed.split("\n")
             for end in range(len(lines) + 1):
-                if matches(output, "".join(lines[:end])):
-                    self._printed = "".join(lines[end:])
+                if matches(output, "".join(f"{line}\n" for line in lines[:end])):
+                    self._printed = "\n".join([*lines[end:], rest])
                     return
             if (ended := _PROMPT.search(printed)) or time.monotonic() > deadline:
                 how = "ended" if ended else "has not printed it in time"
@@ -118,7 +121,7 @@ class Terminal:
         ready, _, _ = select.select([self._fd], [], [], max(0, min(1, deadline - time.monotonic())))
         if ready:
             try:
-                self._printed += os.read(self._fd, 65536).decode(errors="replace")
+                self._printed += self._decode(os.read(self._fd, 65536))
             except OSError:  # the shell has ended
                 raise Mismatch(f"The shell has ended:\n{self._printed}") from None
 

@@ -42,7 +42,7 @@ async def adds(url, **options):
 
 def fetch(url):
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as answer:
         with answer:

@@ -134,6 +134,7 @@ def test_a_file(tmp_path) -> None:
     for n in range(1000):
         sinks[n % 3](json.dumps({"n": n}))
     for sink in sinks:
+        sink.flush()  # however long it takes
         sink.close()
     assert sorted(json.loads(line)["n"] for line in path.read_text().splitlines()) == [*range(1000)]
     assert path.stat().st_mode & 0o777 == 0o600
@@ -146,6 +147,7 @@ def test_a_file_that_is_moved_away(tmp_path) -> None:
     sink.flush()
     path.rename(tmp_path / "old")
     sink("2")
+    sink.flush()
     sink.close()
     assert (path.read_text(), (tmp_path / "old").read_text()) == ("2\n", "1\n")
 
@@ -164,6 +166,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path, caplog) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     sink(json.dumps({"n": "after"}))
+    sink.flush()
     sink.close()
     *before, torn, lost, after = path.read_text().splitlines()
     assert [json.loads(line)["n"] for line in before] == [*range(len(before))]
@@ -201,7 +204,7 @@ with Runner() as ddp:
 def test_the_environment(tmp_path, keep) -> None:
     path = tmp_path / "audit"
     environ = os.environ | {"DDPCORE_AUDIT": str(path), "DDPCORE_AUDIT_KEEP": keep}
-    subprocess.run([sys.executable, "-c", SERVER], env=environ, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", SERVER], env=environ, check=True, timeout=60)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [each["what"] for each in lines] == ["opened", "method", "closed"]
     assert lines[1]["params"] == (["Emma"] if keep else ["<str>"])

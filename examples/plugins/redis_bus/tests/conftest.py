@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +13,21 @@ from pathlib import Path
 import pytest
 import redis
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+PATIENCE = 60.0
 
 
 class Server:
     """`redis-server` on a port that stays the same."""
 
     def __init__(self, directory: Path, *options: str) -> None:
-        self.port = free_port()
+        # As long as it is bound, nobody is given the port by chance while Redis is away; Redis may
+        # listen there all the same, on Linux.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
+        if sys.platform != "linux":
+            self._held.close()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = ["redis-server", "--port", str(self.port), "--dir", str(directory)]
         self._command += ["--bind", "127.0.0.1", "--save", "", *options]
@@ -31,15 +35,16 @@ class Server:
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        client = redis.Redis.from_url(self.url)
-        for _ in range(1000):
-            try:
-                client.ping()
-                break
-            except redis.RedisError:
-                assert self.process.poll() is None, "redis-server ended"
-                time.sleep(0.01)
-        client.close()
+        deadline = time.monotonic() + PATIENCE
+        with redis.Redis.from_url(self.url) as client:
+            while True:
+                try:
+                    client.ping()
+                    break
+                except redis.RedisError:
+                    assert self.process.poll() is None, "redis-server ended"
+                    assert time.monotonic() < deadline, "redis-server does not answer"
+                    time.sleep(0.01)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -47,6 +52,10 @@ class Server:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def end(self) -> None:
+        self.kill()
+        self._held.close()
 
     def do(self, *command: object) -> object:
         """A command, by a connection of its own."""
@@ -63,6 +72,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
         lack = "There is no redis-server here: apt-get install redis-server."
         (pytest.fail if os.environ.get("CI") else pytest.skip)(lack)
     server = Server(tmp_path)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
