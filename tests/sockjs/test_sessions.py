@@ -377,10 +377,14 @@ async def test_a_receiver_that_wants_no_more_is_brought_no_more(transport):
     async with serving(service) as address:
         session = await opened(address, transport)
         choosy = service.clients[0]
-        first = asyncio.ensure_future(session.send("a", "stop", "b"))
+        texts = ["a", "stop", "b"]
+        first = asyncio.ensure_future(session.send(*texts))
         while choosy.got != ["a", "stop"]:
             await asyncio.sleep(0.001)
         second = asyncio.ensure_future(session.send("c"))
+        held = len(json.dumps(texts))
+        while choosy.transport.admits(1, held + 1):  # only the first is held so far
+            await asyncio.sleep(0.001)
         # Held requests have a limit, in bytes.
         large = json.dumps(["x" * 600_000])
         third = asyncio.ensure_future(session.post(large))
