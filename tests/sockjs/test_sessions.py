@@ -27,6 +27,12 @@ async def attached(echo):
         await asyncio.sleep(0.001)
 
 
+async def taken(echo):
+    """Wait until the network has taken what was sent; until then, frames are gathered."""
+    while echo.transport._untaken:
+        await asyncio.sleep(0.001)
+
+
 def say(echo, *texts):
     echo.transport.send([Frame(json.dumps(text).encode()) for text in texts])
 
@@ -109,7 +115,9 @@ async def test_a_stream_ends_at_its_limit(transport, version):
         )
         await attached(service.clients[0])
         assert ("transfer-encoding" in answer.headers) == (version == "1.1")
+        await taken(service.clients[0])
         say(service.clients[0], "x" * 400)
+        await taken(service.clients[0])
         say(service.clients[0], "x" * 600)
         say(service.clients[0], "Y" * 600)
         body = await answer.body()
