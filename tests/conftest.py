@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ddpcore_pg.cluster import Cluster
 
 ASYNC_TIMEOUT = 60.0  # seconds
+# As long for those of `tornado.testing`, also in processes of their own; Tornado gives them five.
+os.environ.setdefault("ASYNC_TEST_TIMEOUT", "60")
 
 # Speed is measured in bench/. In CI the same examples come each time: chance finds bugs at the
 # developers' machines, where there is somebody to look at them.

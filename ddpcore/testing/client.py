@@ -21,7 +21,7 @@ from ddpcore.wire.unset import UNSET
 
 __all__ = ["PATIENCE", "Client", "Subscription", "connect", "running"]
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Real seconds within which anything that should happen has happened."""
 
 T = TypeVar("T")

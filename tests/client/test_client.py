@@ -7,6 +7,7 @@ import datetime as dt
 import json
 
 import pytest
+from ddp_client import PATIENCE
 from rooms import rooms_served
 from served import listening, make_server, served
 from tornado.web import Application
@@ -24,7 +25,7 @@ def abort(client: Client) -> None:
 
 
 async def until(true) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not true():
             await asyncio.sleep(0.001)
 
@@ -247,8 +248,11 @@ class Silent(WebSocketHandler):
 
 
 class Mute(WebSocketHandler):
+    def initialize(self, greeted):
+        self.greeted = greeted
+
     def on_message(self, message):
-        pass
+        self.greeted.set()
 
 
 async def test_a_silent_server_is_left():
@@ -265,10 +269,19 @@ async def test_a_silent_server_is_left():
 
 
 async def test_a_server_that_does_not_greet():
-    async with listening(Application([("/websocket", Mute)])) as address:
+    clock, greeted = FakeClock(), asyncio.Event()
+
+    async def wait_in_vain():
+        await greeted.wait()
+        await clock.advance(10)
+
+    waiting = asyncio.create_task(wait_in_vain())
+    rule = ("/websocket", Mute, {"greeted": greeted})
+    async with listening(Application([rule])) as address:
         with pytest.raises(NoConnection, match="did not answer `connect`"):
-            async with connect(address, connect_timeout=0.1):
+            async with connect(address, clock=clock):
                 pass
+    await waiting
 
 
 async def test_what_is_no_server():

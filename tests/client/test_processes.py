@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from accounts import USERS
+from ddp_client import PATIENCE
 from ddp_client import connect as connect_plainly
 
 from ddpcore import MeteorError
@@ -123,7 +124,7 @@ async def test_a_login_that_is_taken_back(somebody, server, expect_log):
         # Somebody else with the token logs out; the server closes this connection.
         await other.call("login", {"resume": login.token})
         await other.call("logout")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while client.user_id is not None:
                 await asyncio.sleep(0.01)
         assert await client.call("test.who") is None

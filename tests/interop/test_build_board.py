@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from deploying import free_port
 
 pytestmark = pytest.mark.browser
 
@@ -20,8 +20,7 @@ BUILD, ACT = "[data-test=build]", "[data-test=act]"
 @pytest.fixture
 def board():
     """The application; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "examples/embedding/app.py", f"--port={port}", "--logging=warning"],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -32,7 +31,7 @@ def board():
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
 
 

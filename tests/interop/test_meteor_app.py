@@ -65,7 +65,7 @@ class Serving:
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(30) == 0
+        assert self.process.wait(60) == 0
         self.process.stdout.close()
 
 
@@ -103,6 +103,7 @@ def no_complaints(page):
 
 def boots(page, path):
     page.do("open", path)
+    page.until("loaded")
     page.do("see", "li", "Emma")
     page.do("see", "footer", "connected")
     page.do("see", "h1", "Books (Bath)")
@@ -124,6 +125,7 @@ def survives_new_versions(page, serving):
 
     # Anything else has the page load anew, once.
     serving.deploy(GREEN, more="\nwindow.release = 2;")
+    page.until("loaded")
     page.do("until", "window.release === 2 && window.autoupdate?.ready")
     page.do("see", "li", "Persuasion")
     assert page.do("evaluate", "autoupdate.own") == serving.version()

@@ -27,6 +27,12 @@ async def attached(echo):
         await asyncio.sleep(0.001)
 
 
+async def taken(echo):
+    """Wait until the network has taken what was sent; until then, frames are gathered."""
+    while echo.transport._untaken:
+        await asyncio.sleep(0.001)
+
+
 def say(echo, *texts):
     echo.transport.send([Frame(json.dumps(text).encode()) for text in texts])
 
@@ -109,7 +115,9 @@ async def test_a_stream_ends_at_its_limit(transport, version):
         )
         await attached(service.clients[0])
         assert ("transfer-encoding" in answer.headers) == (version == "1.1")
+        await taken(service.clients[0])
         say(service.clients[0], "x" * 400)
+        await taken(service.clients[0])
         say(service.clients[0], "x" * 600)
         say(service.clients[0], "Y" * 600)
         body = await answer.body()
@@ -377,10 +385,14 @@ async def test_a_receiver_that_wants_no_more_is_brought_no_more(transport):
     async with serving(service) as address:
         session = await opened(address, transport)
         choosy = service.clients[0]
-        first = asyncio.ensure_future(session.send("a", "stop", "b"))
+        texts = ["a", "stop", "b"]
+        first = asyncio.ensure_future(session.send(*texts))
         while choosy.got != ["a", "stop"]:
             await asyncio.sleep(0.001)
         second = asyncio.ensure_future(session.send("c"))
+        held = len(json.dumps(texts))
+        while choosy.transport.admits(1, held + 1):  # only the first is held so far
+            await asyncio.sleep(0.001)
         # Held requests have a limit, in bytes.
         large = json.dumps(["x" * 600_000])
         third = asyncio.ensure_future(session.post(large))

@@ -9,6 +9,7 @@ import resource
 import ssl
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,26 @@ class Victim:
 
     Attributes:
         address: Where it serves.
-        other: A client of it, logged in, who must notice nothing.
+        other: A client of it, logged in, who must notice nothing. It came before the delays of
+            the server became as short as they are for the attackers.
+        log: What it has logged; all of it, when it has ended.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
         self.process = process
         self.address = address
         self.other: Client
+        self.log = ""
+        self.listening = asyncio.ensure_future(self._listen())
+
+    async def _listen(self) -> None:
+        async for line in self.process.stderr:
+            self.log += line.decode()
+
+    async def logs(self, text: str) -> None:
+        """Wait until it has logged this."""
+        while text not in self.log:
+            await asyncio.sleep(0.01)
 
     @property
     def most(self) -> int:
@@ -86,11 +100,12 @@ async def attacked(most: int = 10 * MB, limits: dict[str, Any] | None = None, **
         sys.executable, __file__, json.dumps(options), json.dumps(limits or {}),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
+    address = (await process.stdout.readline()).decode().strip()
+    victim = Victim(process, address)
     try:
-        address = (await process.stdout.readline()).decode().strip()
-        victim = Victim(process, address)
         async with connect(address) as victim.other:
             await victim.other.call("login")
+            await victim.other.call("begin")
             await victim.serves_others()
             before = victim.most
             yield victim
@@ -100,8 +115,8 @@ async def attacked(most: int = 10 * MB, limits: dict[str, Any] | None = None, **
     finally:
         if process.returncode is None:
             process.kill()
-        _, errors = await process.communicate()
-        victim.log = errors.decode()
+        await process.wait()
+        await victim.listening
 
 
 async def main(options: dict[str, Any], limits: dict[str, Any]) -> None:
@@ -114,6 +129,14 @@ async def main(options: dict[str, Any], limits: dict[str, Any]) -> None:
     if files := limits.pop("files", None):
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     server = ddpcore.Server(**options)
+    hasty, usual = server.options, ddpcore.Server().options
+    delays = ("connect_timeout", "heartbeat_interval", "heartbeat_timeout")
+    server.options = replace(hasty, **{name: getattr(usual, name) for name in delays})
+
+    @server.method
+    async def begin(ctx):
+        server.options = hasty
+        http.conn_params.header_timeout = given.header_timeout
 
     @server.method
     async def login(ctx):
@@ -143,7 +166,8 @@ async def main(options: dict[str, Any], limits: dict[str, Any]) -> None:
     given = ddpcore_tornado.Limits(**limits)
     rules = ddpcore_tornado.handlers(server, limits=given)
     application = Application(rules, log_function=lambda _: None)
-    http = ddpcore_tornado.listen(application, 0, "127.0.0.1", limits=given)
+    patient = replace(given, header_timeout=60)
+    http = ddpcore_tornado.listen(application, 0, "127.0.0.1", limits=patient)
     (socket,) = http._sockets.values()
     await server.start()
     print("{}:{}".format(*socket.getsockname()), flush=True)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import websockets
+from ddp_client import PATIENCE
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -62,7 +63,8 @@ async def served(server: Server | None = None, **options: Any):
 
 def raw(address: str, path: str = "/websocket", **options: Any) -> websockets.connect:
     """A WebSocket on which nothing has been said yet."""
-    return websockets.connect(f"ws://{address}{path}", max_size=None, ping_interval=None, **options)
+    options = {"max_size": None, "ping_interval": None, "open_timeout": PATIENCE} | options
+    return websockets.connect(f"ws://{address}{path}", **options)
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ ENVIRON = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 def test_its_own_tests_pass():
     done = subprocess.run(
         [sys.executable, "-Werror", "-m", "unittest", "discover", "examples/embedding"],
-        cwd=ROOT, env=ENVIRON, capture_output=True, text=True, check=False, timeout=60,
+        cwd=ROOT, env=ENVIRON, capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Ran 8 tests" in done.stderr

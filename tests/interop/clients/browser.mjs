@@ -2,6 +2,10 @@
 
 import { chromium } from "playwright-core";
 
+// Milliseconds that anything in a page may take: less than the Python tests wait for an answer, so
+// that it says what is missing.
+export const PATIENCE = 50_000;
+
 export async function launch() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -15,6 +19,6 @@ export async function launch() {
     ],
   });
   const context = await browser.newContext();
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(PATIENCE);
   return { browser, context };
 }

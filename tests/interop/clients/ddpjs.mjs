@@ -8,7 +8,9 @@ import WebSocket from "ws";
 import { COLLECTIONS, drive } from "./driver.mjs";
 
 drive((url, report, transport) => {
-  const overSockJS = (endpoint) => new SockJS(endpoint, null, { transports: [transport] });
+  // It would give a transport up that takes longer to open than a few round trips have taken.
+  const options = { transports: [transport], timeout: 50_000 };
+  const overSockJS = (endpoint) => new SockJS(endpoint, null, options);
   const ddp = new DDP.default({
     endpoint: transport ? `${url}/sockjs` : `${url.replace("http", "ws")}/websocket`,
     // `new` needs a function of the old kind, and takes the socket that it returns.

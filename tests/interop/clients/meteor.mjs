@@ -4,7 +4,7 @@
 
 import { createRequire } from "node:module";
 
-import { launch } from "./browser.mjs";
+import { launch, PATIENCE } from "./browser.mjs";
 import { COLLECTIONS, drive } from "./driver.mjs";
 
 const bundle = createRequire(import.meta.url).resolve("meteor-client-side");
@@ -112,7 +112,7 @@ drive(async (url, report, origin = url, without = "") => {
 
   async function open() {
     context = await browser.newContext();
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(PATIENCE);
     page = await context.newPage();
     page.on("pageerror", (error) => report("pageerror", { text: String(error) }));
     page.on("console", (message) => report("console", { text: message.text() }));

@@ -1,7 +1,7 @@
 // A page of a Meteor app in headless Chromium, as its readers see it: how often it has loaded, what
 // it shows, what the browser complains of.
 
-import { launch } from "./browser.mjs";
+import { launch, PATIENCE } from "./browser.mjs";
 import { drive } from "./driver.mjs";
 
 drive(async (url, report) => {
@@ -16,7 +16,7 @@ drive(async (url, report) => {
   });
   // By the debugger: what runs within the page would need its policy to allow `eval`.
   async function until(expression) {
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + PATIENCE;
     while (Date.now() < deadline) {
       try {
         if (await page.evaluate(expression)) return;

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 
-import { launch } from "./browser.mjs";
+import { launch, PATIENCE } from "./browser.mjs";
 import { drive } from "./driver.mjs";
 
 const bundle = createRequire(import.meta.url).resolve("sockjs-client/dist/sockjs.js");
@@ -21,13 +21,14 @@ drive(async (url, report, origin = url) => {
     },
     open: (transport) =>
       page.evaluate(
-        ([url, transport]) => {
-          window.socket = new SockJS(`${url}/sockjs`, null, { transports: transport });
+        ([url, options]) => {
+          window.socket = new SockJS(`${url}/sockjs`, null, options);
           socket.onopen = () => report("open", { transport: socket.transport });
           socket.onmessage = ({ data }) => report("message", JSON.parse(data));
           socket.onclose = ({ code, reason }) => report("close", { code, reason });
         },
-        [url, transport],
+        // It would give a transport up that takes longer to open than a few round trips have taken.
+        [url, { transports: transport, timeout: PATIENCE }],
       ),
     send: (message) => page.evaluate((text) => socket.send(text), JSON.stringify(message)),
     // What a page gets that loads `path` as a script, and hides who it is.

@@ -5,19 +5,19 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-import { launch } from "./browser.mjs";
+import { launch, PATIENCE } from "./browser.mjs";
 import { drive } from "./driver.mjs";
 
 const sockjs = createRequire(import.meta.url).resolve("sockjs-client/dist/sockjs.js");
 
 // This one runs in pages.
-function replaceWebSocket(transport) {
+function replaceWebSocket(options) {
   if (location.pathname.startsWith("/sockjs")) return; // a frame of SockJS itself
   const { SockJS } = window;
   window.sockets = [];
   window.WebSocket = Object.assign(
     function () {
-      const socket = new SockJS("/sockjs", null, { transports: transport });
+      const socket = new SockJS("/sockjs", null, options);
       window.sockets.push(socket);
       return socket; // it has the same properties
     },
@@ -31,7 +31,9 @@ drive(async (url, report, folder, transport) => {
   const ways = new Map();
   if (transport) {
     await context.addInitScript({ path: sockjs });
-    await context.addInitScript(replaceWebSocket, transport);
+    // SockJS would give a transport up that takes longer to open than a few round trips have taken.
+    const options = { transports: transport, timeout: PATIENCE };
+    await context.addInitScript(replaceWebSocket, options);
     // The iframe transports load the client once more, from wherever the server says.
     await context.route(/sockjs[^/]*\.js$/, (route) => route.fulfill({ path: sockjs }));
   }

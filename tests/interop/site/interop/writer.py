@@ -82,7 +82,7 @@ def exists(model, **fields):
 
 
 def until(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 50  # less than the tests wait for an answer
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError
