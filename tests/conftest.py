@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from ddpcore_pg.cluster import Cluster
 
-ASYNC_TIMEOUT = 60.0  # seconds
+ASYNC_TIMEOUT = 100.0  # seconds: more than any wait within, and less than pytest gives
 
 # Speed is measured in bench/. In CI the same examples come each time: chance finds bugs at the
 # developers' machines, where there is somebody to look at them.

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import websockets
-from ddp_client import Client
+from ddp_client import PATIENCE, Client
 
 
 class Certificate:
@@ -59,6 +59,7 @@ async def shown_at(address: str) -> bytes:
 @asynccontextmanager
 async def client(url: str, **options: Any):
     """A DDP client of a WebSocket's URL, or of ``unix:PATH``; what it may have headers of."""
+    options = {"open_timeout": PATIENCE} | options
     if url.startswith("unix:"):
         connecting = websockets.unix_connect(
             url.removeprefix("unix:"), "ws://localhost/websocket", **options
@@ -133,7 +134,17 @@ class Supervisor:
         self._socket.close()
 
 
+_reserved: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port that is free, and stays so for whoever is told its number.
+
+    A socket is bound to it, and never listens: so the kernel gives the port to nobody who asks for
+    any, connections included, but to a server that asks for this one (SO_REUSEADDR).
+    """
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    _reserved.append(bound)
+    return bound.getsockname()[1]

@@ -62,7 +62,9 @@ async def served(server: Server | None = None, **options: Any):
 
 def raw(address: str, path: str = "/websocket", **options: Any) -> websockets.connect:
     """A WebSocket on which nothing has been said yet."""
-    return websockets.connect(f"ws://{address}{path}", max_size=None, ping_interval=None, **options)
+    return websockets.connect(
+        f"ws://{address}{path}", max_size=None, ping_interval=None, open_timeout=60, **options
+    )
 
 
 @asynccontextmanager
