@@ -16,11 +16,11 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from project import PATIENCE
 from workers import ended, running
 
 from ddpcore_tornado.owner import owner_of
 
-PATIENCE = 20.0
 POLLING = Path(__file__).parent / "polling.py"
 
 
