@@ -349,7 +349,7 @@ def test_postgres_as_the_bus(check, pg_dsn):
     report = check("--bus", pg_dsn, "--workers", "2")
     assert report.code == 0
     report.says("bus", "ok", "came back after")
-    report.says("clock", "ok", "0.0 s apart")
+    report.says("clock", "ok", "s apart")  # by how much depends on how long the question took
     report.says("queue", "ok", "0% full")
     report.silent("connections")  # it has room for four
     assert "password=" not in report.out or "***" in report.out
