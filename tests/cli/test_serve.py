@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import websockets
-from ddp_client import connect
+from ddp_client import PATIENCE, connect
 
 ROOT = Path(__file__).parent.parent.parent
 BOOKSTORE = ROOT / "examples" / "bookstore"
@@ -121,10 +121,10 @@ def test_passwords_are_notshown_url():
 async def test_origins_that_are_named(shell):
     process = shell.serve("shop.server:server", "--origin", "https://app.example.com")
     url = f"ws://{process.address()}/websocket"
-    async with websockets.connect(url, origin="https://app.example.com"):
+    async with websockets.connect(url, origin="https://app.example.com", open_timeout=PATIENCE):
         pass
     with pytest.raises(websockets.InvalidStatus, match="403"):
-        async with websockets.connect(url, origin="https://evil.example"):
+        async with websockets.connect(url, origin="https://evil.example", open_timeout=PATIENCE):
             pass
     assert (await ended(process, signal.SIGTERM))[::2] == (0, "")
 
@@ -144,7 +144,9 @@ async def test_tls(shell):
     assert "on https://" in line
     address = line.split("//")[1].rstrip("/\n")
     trust = ssl.create_default_context(cafile=cert)
-    async with websockets.connect(f"wss://{address}/websocket", ssl=trust) as client:
+    async with websockets.connect(
+        f"wss://{address}/websocket", ssl=trust, open_timeout=PATIENCE
+    ) as client:
         await client.send('{"msg":"connect","version":"1","support":["1"]}')
         assert json.loads(await client.recv())["msg"] == "connected"
         text = "x" * 100_000

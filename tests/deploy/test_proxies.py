@@ -329,7 +329,7 @@ async def test_websockets(world, proxy):
         assert headers["host"] == here.proxy.tls_address
     async with client(here.url) as one:
         assert (await one.call("headers"))["x-forwarded-proto"] == "http"
-    async with websockets.connect(sockjs) as raw:
+    async with websockets.connect(sockjs, open_timeout=PATIENCE) as raw:
         assert await raw.recv() == "o"
     for origin, welcome in ((f"http://{here.proxy.address}", True), ("http://evil.test", False)):
         try:

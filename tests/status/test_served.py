@@ -10,7 +10,7 @@ import signal
 
 import pytest
 import websockets
-from ddp_client import CallError
+from ddp_client import PATIENCE, CallError
 from deploying import client, get, ready
 from looking import looker, serve
 from prometheus_client.parser import text_string_to_metric_families
@@ -172,7 +172,9 @@ async def test_pages_of_others_are_refused(commands, workers):
     async def refused(**headers):
         with pytest.raises(websockets.InvalidStatus) as refusal:
             async with websockets.connect(
-                f"ws://{command.monitor}/status/{path}", additional_headers=headers
+                f"ws://{command.monitor}/status/{path}",
+                additional_headers=headers,
+                open_timeout=PATIENCE,
             ):
                 pass
         return refusal.value.response.status_code == 403
@@ -186,7 +188,7 @@ async def test_pages_of_others_are_refused(commands, workers):
     with pytest.raises(websockets.InvalidStatus):
         async with websockets.connect(
             f"ws://evil.example:{port}/status/{path}", host="127.0.0.1", port=int(port),
-            origin=f"http://evil.example:{port}",
+            origin=f"http://evil.example:{port}", open_timeout=PATIENCE,
         ):  # fmt: skip
             pass
     async with looker(command.monitor, path, origin=f"http://{command.monitor}") as there:

@@ -329,7 +329,7 @@ async def test_websockets_are_served_where_they_land(commands):
     url = f"ws://{command.address}/sockjs/000/{sessions[1]}/websocket"
     landed = set()
     while landed != set(command.workers):
-        async with websockets.connect(url) as socket:
+        async with websockets.connect(url, open_timeout=PATIENCE) as socket:
             assert await socket.recv() == "o"
             for message in (
                 {"msg": "connect", "version": "1", "support": ["1"]},

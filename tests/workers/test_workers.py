@@ -98,7 +98,8 @@ async def test_a_session_is_not_resumed_in_another_worker(commands):
         session = next(m["session"] for m in client.messages if m["msg"] == "connected")
     again = {"msg": "connect", "version": "1", "support": ["1"], "session": session, "received": 1}
     for attempt in itertools.count():
-        async with websockets.connect(f"ws://{command.address}/websocket") as socket:
+        url = f"ws://{command.address}/websocket"
+        async with websockets.connect(url, open_timeout=None) as socket:
             await socket.send(json.dumps(again))
             call = {"msg": "method", "id": f"again{attempt}", "method": "pid"}
             await socket.send(json.dumps(call))
