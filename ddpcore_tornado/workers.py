@@ -80,7 +80,7 @@ class _Life:
         self._loop = loop = asyncio.get_running_loop()
         self.started = loop.time()
         self._ready: asyncio.Future[dict[str, Any]] = loop.create_future()
-        self._leaving: asyncio.Future[None] = loop.create_future()
+        self._leaving: asyncio.Future[bool] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self._heard = b""
         self._state = State.STARTING
@@ -106,9 +106,9 @@ class _Life:
         """
         return await asyncio.shield(self._ready)
 
-    async def leaves(self) -> None:
-        """Wait until it serves no longer: somebody told it to stop, or it has ended."""
-        await asyncio.shield(self._leaving)
+    async def leaves(self) -> bool:
+        """Wait until it serves no longer; whether that is because somebody told it to stop."""
+        return await asyncio.shield(self._leaving)
 
     def _hear(self) -> None:
         try:
@@ -130,7 +130,7 @@ class _Life:
             elif "ready" in report and not self._ready.done():
                 self._ready.set_result(report)
             elif "leaving" in report and not self._leaving.done():
-                self._leaving.set_result(None)
+                self._leaving.set_result(True)
 
     def look(self) -> None:
         """See whether it has ended."""
@@ -143,7 +143,7 @@ class _Life:
         if not self._ready.done():
             self._ready.set_exception(DDPError(f"{self} {_how(code)} before it could serve."))
         if not self._leaving.done():
-            self._leaving.set_result(None)
+            self._leaving.set_result(False)
         self.ended.set_result(code)
 
     def reload(self) -> None:
@@ -291,8 +291,7 @@ class Workers:
         loop = asyncio.get_running_loop()
         short_lives = 0
         while True:
-            await life.leaves()
-            if not life.ended.done():
+            if await life.leaves():  # perhaps it has ended by now
                 logger.info("%s stops: another process takes its place", life)
                 short_lives = 0
             else:

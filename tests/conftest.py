@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from ddpcore_pg.cluster import Cluster
 
-ASYNC_TIMEOUT = 60.0  # seconds
+ASYNC_TIMEOUT = 100.0  # seconds: more than any wait within, and less than pytest gives
 # As long for those of `tornado.testing`, also in processes of their own; Tornado gives them five.
 os.environ.setdefault("ASYNC_TEST_TIMEOUT", "60")
 

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-PATIENCE = 30.0
+PATIENCE = 60.0  # seconds
 ROOT = Path(__file__).parent.parent.parent
 BOOKSTORE = ROOT / "examples" / "bookstore"
 
@@ -50,8 +50,21 @@ class Process:
             arguments, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
         )
         self._errors: list[str] = []
-        self._drain = threading.Thread(target=self._errors.extend, args=(self.process.stderr,))
+        self._news = threading.Condition()
+        self._drain = threading.Thread(target=self._keep_errors)
         self._drain.start()
+
+    def _keep_errors(self) -> None:
+        for line in self.process.stderr:
+            with self._news:
+                self._errors.append(line)
+                self._news.notify_all()
+
+    def until(self, true: Callable[[list[str]], object]) -> None:
+        """Wait until the lines of standard error are as wanted."""
+        with self._news:
+            came = self._news.wait_for(lambda: true(self._errors), PATIENCE)
+            assert came, "".join(self._errors)
 
     def line(self) -> str:
         line = self.process.stdout.readline()

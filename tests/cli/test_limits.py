@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import websockets
-from ddp_client import connect
+from ddp_client import PATIENCE, connect
 
 LIMITED = """
 import os, resource, sys
@@ -31,7 +31,9 @@ async def who(ctx):
 async def refusal(address, **headers):
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     with pytest.raises(websockets.InvalidStatus) as refused:
-        await websockets.connect(f"ws://{address}/websocket", additional_headers=named)
+        await websockets.connect(
+            f"ws://{address}/websocket", additional_headers=named, open_timeout=PATIENCE
+        )
     return refused.value.response.status_code
 
 
@@ -74,7 +76,7 @@ async def test_proxies(shell):
     address = process.address()
     headers = {"X-Forwarded-For": "127.0.0.1, 192.0.2.1", "X-Forwarded-Proto": "https"}
     url = f"ws://{address}/websocket"
-    async with websockets.connect(url, additional_headers=headers) as socket:
+    async with websockets.connect(url, additional_headers=headers, open_timeout=PATIENCE) as socket:
         await socket.send('{"msg":"connect","version":"1","support":["1"]}')
         await socket.send('{"msg":"method","id":"1","method":"who","params":[]}')
         while '"result"' not in (said := await socket.recv()):

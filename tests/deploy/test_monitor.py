@@ -84,6 +84,7 @@ async def test_while_it_stops(commands, workers):
         assert (status, told["status"]) == (503, "draining")
         assert told["reason"] == "It is stopping, and takes no new clients."
         assert (await get(monitor, "/healthz"))[0] == 200
+        (commands.directory / "enough").touch()
         await there.message(msg="result", id="1")
     assert await ended(command) == 0
     assert not command.errors

@@ -10,6 +10,7 @@ import stat
 
 import pytest
 import websockets
+from ddp_client import PATIENCE
 from deploying import client, get
 from site_client import wsgi
 from workers import ended
@@ -41,7 +42,7 @@ async def test_clients_come_by_it(commands, path, workers):
     for origin, status in origins.items():
         try:
             async with websockets.unix_connect(
-                str(path), "ws://localhost/websocket", origin=origin
+                str(path), "ws://localhost/websocket", origin=origin, open_timeout=PATIENCE
             ) as there:
                 assert there.response.status_code == status
         except websockets.InvalidStatus as refused:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import websockets
-from ddp_client import connect
+from ddp_client import PATIENCE, connect
 from faultworld import EVERY_KIND, WORLD, watching
 
 pytestmark = pytest.mark.pg
@@ -96,7 +96,9 @@ async def test_nothing_is_left_of_those_who_are_gone(server, writer):
         first = await left(witness)
         assert first == NOBODY_WATCHES
         for phase in range(12):
-            socket = await websockets.connect(f"ws://{server.address}/websocket", max_size=None)
+            socket = await websockets.connect(
+                f"ws://{server.address}/websocket", max_size=None, open_timeout=PATIENCE
+            )
             if phase:
                 await socket.send(hello)
             for number, query in enumerate(EVERY_KIND):

@@ -535,29 +535,37 @@ async def test_views_that_hang_stall_nobody_but_the_site():
             assert (await client.answer()).body == b"one"
 
 
-async def test_the_end_waits_for_answers_and_cuts_streams():
-    quick, endless = Stream(b"one"), Stream(*[b"x"] * 1000)
-
-    def application(environ, start_response):
-        return {"/": quick, "/endless": endless}[environ["PATH_INFO"]](environ, start_response)
-
-    site = WSGISite(application, threads=2, max_upload=LIMIT)
-    async with serving(site) as address, visit(address) as client, visit(address) as other:
+async def test_the_end_waits_for_answers():
+    stream = Stream(b"one")
+    site = WSGISite(stream, threads=2, max_upload=LIMIT)
+    async with serving(site) as address, visit(address) as client:
         await client.send("GET /")
-        await other.send("GET /endless")
-        endless.steps.release()
-        await other.head()
-        assert await other.chunk() == b"x"
-        end = asyncio.ensure_future(site.finish(0.5))
-        quick.steps.release()
+        while not stream.threads:
+            await asyncio.sleep(0)
+        end = asyncio.ensure_future(site.finish(30))
+        await asyncio.sleep(0)
+        stream.steps.release()
         assert (await client.answer()).body == b"one"
-        assert await other.is_closed()
+        await end
+        answer = await client.ask("GET /")
+        assert (answer.status, answer["connection"]) == (503, "close")
+
+
+async def test_the_end_cuts_streams(monkeypatch):
+    monkeypatch.setattr("ddpcore_tornado.site.exchange.GRACE", 30.0)
+    endless = Stream(*[b"x"] * 1000)
+    site = WSGISite(endless, threads=2, max_upload=LIMIT)
+    async with serving(site) as address, visit(address) as client:
+        await client.send("GET /")
+        endless.steps.release()
+        await client.head()
+        assert await client.chunk() == b"x"
+        end = asyncio.ensure_future(site.finish(0.1))
+        assert await client.is_closed()
         endless.steps.release(1000)
         await end
         await endless.was_closed()
         assert len(endless.threads) == 2
-        answer = await client.ask("GET /")
-        assert (answer.status, answer["connection"]) == (503, "close")
 
 
 async def test_views_that_hang_do_not_hold_the_end_up(expect_log):

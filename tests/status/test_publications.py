@@ -37,7 +37,7 @@ def member(rooms, **options) -> Client:
 
 async def shown(looker, collection: str, true) -> dict:
     """Let time pass until the documents are so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true(found := documents(looker, collection)):
             await looker.clock.advance(1.0)
     return found

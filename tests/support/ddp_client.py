@@ -14,7 +14,7 @@ from typing import Any
 
 import websockets
 
-PATIENCE = 30.0  # seconds that anything may take before a test gives up
+PATIENCE = 60.0  # seconds that anything may take before a test gives up
 
 
 class Client:
@@ -157,8 +157,8 @@ class CallError(Exception):
 @asynccontextmanager
 async def connect(address: str):
     """A connected client of ``host:port``; at the end it must have had nothing to complain of."""
-    url, patient = f"ws://{address}/websocket", {"max_size": None, "open_timeout": PATIENCE}
-    async with websockets.connect(url, **patient) as socket:
+    url = f"ws://{address}/websocket"
+    async with websockets.connect(url, max_size=None, open_timeout=PATIENCE) as socket:
         client = Client(socket)
         try:
             await client.send(msg="connect", version="1", support=["1"])

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import websockets
-from ddp_client import Client
+from ddp_client import PATIENCE, Client
 
 
 class Certificate:
@@ -60,6 +60,7 @@ async def shown_at(address: str) -> bytes:
 @asynccontextmanager
 async def client(url: str, **options: Any):
     """A DDP client of a WebSocket's URL, or of ``unix:PATH``; what it may have headers of."""
+    options = {"open_timeout": PATIENCE} | options
     if url.startswith("unix:"):
         connecting = websockets.unix_connect(
             url.removeprefix("unix:"), "ws://localhost/websocket", **options

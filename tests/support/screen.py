@@ -15,7 +15,7 @@ import time
 import unicodedata
 from collections.abc import Callable
 
-PATIENCE = 30.0
+PATIENCE = 60.0  # seconds
 TOKEN = re.compile(
     r"\x1b\[(?P<private>\??)(?P<number>[\d;]*)(?P<final>[A-Za-z])|(?P<text>.)", re.DOTALL
 )
@@ -29,6 +29,8 @@ class Screen:
         self.cursor_shown = True
         self.alternate = False
         self.wraps = True
+        # After a change of size a picture of the old one may still be on its way, and is cut off.
+        self.settled = True
         self.styles: set[str] = set()
         self.main: list[str] = []  # what was written outside of the alternate screen
         self._rest = ""
@@ -40,6 +42,7 @@ class Screen:
 
     def resize(self, columns: int, lines: int) -> None:
         self.columns, self.lines = columns, lines
+        self.settled = False
         self._clear()
 
     def feed(self, text: str) -> None:
@@ -69,6 +72,8 @@ class Screen:
                 self.wraps = command.endswith("h")
             case "H":
                 self.x = self.y = 0
+            case "K" if self.y >= self.lines:
+                pass
             case "K":
                 # Behind the last column the cursor stands on it.
                 x = min(self.x, self.columns - 1)
@@ -83,10 +88,12 @@ class Screen:
             self.x = 0
         elif char == "\n":
             self.y += 1
-            assert self.y < self.lines, "it scrolls"
+            assert self.y < self.lines or not self.settled, "it scrolls"
         else:
             assert char.isprintable(), repr(char)
             width = 2 if unicodedata.east_asian_width(char) in "WF" else 1
+            if not self.settled and (self.y >= self.lines or self.x + width > self.columns):
+                return
             assert self.x + width <= self.columns, f"too wide: {self.text}"
             self.rows[self.y][self.x] = char
             if width == 2:
@@ -133,6 +140,7 @@ class Terminal:
         ends = time.monotonic() + PATIENCE
         while not true(self.screen):
             assert self._read(ends), f"{what} never came:\n{self._seen()}"
+        self.screen.settled = True
 
     def _read(self, ends: float) -> bool:
         ready, _, _ = select.select([self._ours], [], [], max(0.0, ends - time.monotonic()))

@@ -18,8 +18,8 @@ LIMIT = 2_000_000
 
 
 @asynccontextmanager
-async def serving(site, *, host="127.0.0.1", path=None, patience=0.2):
-    """Serve a site beside DDP; the address."""
+async def serving(site, *, host="127.0.0.1", path=None, patience=30.0):
+    """Serve a site beside DDP; the address. What it is at in the end gets so many seconds."""
     server = served.make_server()
     rules = [*handlers(server), Rule(AnyMatches(), site)]
     http = HTTPServer(Application(rules, log_function=lambda _: None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import websockets
@@ -28,7 +28,12 @@ class Plugin:
     def ddpcore_bus(self, url):
         return Claims() if url == "claims:" else None
 
-server = Server(plugins=[Plugin()])
+# Its handlers may take their time at the end, since they wait for a test.
+class Patient(Server):
+    async def stop(self, patience=60.0, spread=0.0):
+        await super().stop(patience, spread)
+
+server = Patient(plugins=[Plugin()])
 
 @server.method
 async def pid(ctx):
@@ -42,7 +47,8 @@ async def address(ctx):
 async def slow(ctx):
     ctx.unblock()
     print("working", flush=True)
-    await asyncio.sleep(0.3)
+    while not Path("enough").exists():
+        await asyncio.sleep(0.01)
     return "done"
 
 @server.method
@@ -132,14 +138,19 @@ async def until(true, what: str = "it"):
 async def client_of(address: str, pid: int):
     """A client of that worker. The kernel deals connections out, so we try until we have one."""
     async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                async with connect(address) as client:
-                    if await client.call("pid") == pid:
-                        yield client
-                        return
-            except (OSError, websockets.InvalidHandshake):  # a worker has just died
-                await asyncio.sleep(0.01)
+        client, connection = await _client_of(address, pid)
+    async with connection:
+        yield client
+
+
+async def _client_of(address: str, pid: int):
+    while True:
+        with suppress(OSError, websockets.WebSocketException):  # a worker has just died
+            async with AsyncExitStack() as stack:
+                client = await stack.enter_async_context(connect(address))
+                if await client.call("pid") == pid:
+                    return client, stack.pop_all()
+        await asyncio.sleep(0.01)
 
 
 async def pids_of(address: str, count: int, avoid: frozenset[int] = frozenset()) -> set[int]:
@@ -161,6 +172,18 @@ def running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def state(pid: int) -> str:
+    """What the kernel says of a process: T is stopped, Z has ended and waits for its parent."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def listeners(address: str) -> int:
+    """How many sockets listen there, whoever holds them."""
+    port = int(address.rpartition(":")[2])
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port for row in rows)
 
 
 async def ended(command: Command, how: int | None = None) -> int:

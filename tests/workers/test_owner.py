@@ -16,11 +16,11 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from project import PATIENCE
 from workers import ended, running
 
 from ddpcore_tornado.owner import owner_of
 
-PATIENCE = 20.0
 POLLING = Path(__file__).parent / "polling.py"
 
 
@@ -329,7 +329,7 @@ async def test_websockets_are_served_where_they_land(commands):
     url = f"ws://{command.address}/sockjs/000/{sessions[1]}/websocket"
     landed = set()
     while landed != set(command.workers):
-        async with websockets.connect(url) as socket:
+        async with websockets.connect(url, open_timeout=PATIENCE) as socket:
             assert await socket.recv() == "o"
             for message in (
                 {"msg": "connect", "version": "1", "support": ["1"]},
