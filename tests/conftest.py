@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from ddpcore_pg.cluster import Cluster
 
-ASYNC_TIMEOUT = 60.0  # seconds
+ASYNC_TIMEOUT = 60.0  # seconds, for tests whose mark `timeout` says nothing else
 
 # Speed is measured in bench/. In CI the same examples come each time: chance finds bugs at the
 # developers' machines, where there is somebody to look at them.
@@ -36,10 +36,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine function to its end, in a fresh event loop."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
+    mark = pyfuncitem.get_closest_marker("timeout")
+    limit = mark.args[0] if mark else ASYNC_TIMEOUT
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
 
     async def run() -> None:
-        async with asyncio.timeout(ASYNC_TIMEOUT):
+        async with asyncio.timeout(limit):
             await pyfuncitem.obj(**arguments)
 
     asyncio.run(run())

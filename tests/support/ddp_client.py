@@ -14,7 +14,7 @@ from typing import Any
 
 import websockets
 
-PATIENCE = 20.0  # seconds that anything may take before a test gives up
+PATIENCE = 50.0  # seconds that anything may take before a test gives up
 
 
 class Client:

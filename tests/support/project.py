@@ -15,7 +15,7 @@ from pathlib import Path
 
 SUPPORT = Path(__file__).parent
 ROOT = SUPPORT.parent.parent
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Process:

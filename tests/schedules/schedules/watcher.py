@@ -12,7 +12,7 @@ import websockets
 
 from ddpcore.testing.store import DATA, Store
 
-PATIENCE = 20.0
+PATIENCE = 50.0
 """Seconds that anything may take."""
 
 Description = dict[str, Any]
