@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from ddpcore_pg.cluster import Cluster
 
-ASYNC_TIMEOUT = 100.0  # seconds: more than any wait within, and less than pytest gives
+ASYNC_TIMEOUT = 100.0  # seconds: more than any wait within; a mark `timeout` may say more
 # As long for those of `tornado.testing`, also in processes of their own; Tornado gives them five.
 os.environ.setdefault("ASYNC_TEST_TIMEOUT", "60")
 
@@ -38,10 +38,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine function to its end, in a fresh event loop."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
+    mark = pyfuncitem.get_closest_marker("timeout")
+    limit = mark.args[0] if mark else ASYNC_TIMEOUT
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
 
     async def run() -> None:
-        async with asyncio.timeout(ASYNC_TIMEOUT):
+        async with asyncio.timeout(limit):
             await pyfuncitem.obj(**arguments)
 
     asyncio.run(run())

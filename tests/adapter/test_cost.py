@@ -102,6 +102,7 @@ async def subscribe(stack, server, count):
     return clients
 
 
+@pytest.mark.timeout(300)  # a loaded machine takes its time for so many subscriptions
 async def test_the_writers_statements_do_not_depend_on_the_subscribers(server, shell, log):
     counted = {}
     for subscribers in (0, 1, 1_000, 10_000):

@@ -242,7 +242,7 @@ def test_once_quiet_every_watcher_equals_the_table(log_watch, name, data):
     note("\n".join(map(str, schedule)))
 
     async def run() -> None:
-        async with World(flavour, patience=1.0, whole=whole) as world:
+        async with World(flavour, whole=whole) as world:
             world.database.constrained = focus.constrained
             for topic, keys in focus.rows.items():
                 for key in keys:

@@ -78,7 +78,7 @@ class Place:
         """Kill the backends of that name, and return when they are gone."""
         (pids,) = ([*self.pids(application_name)],)
         assert pids
-        self.execute("SELECT pg_terminate_backend(pid, 10000) FROM unnest(%s) AS pid", [pids])
+        self.execute("SELECT pg_terminate_backend(pid, 30000) FROM unnest(%s) AS pid", [pids])
 
     @asynccontextmanager
     async def bus(self, *topics: str, **options: Any) -> AsyncIterator[tuple[PgBus, Recorder]]:

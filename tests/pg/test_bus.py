@@ -6,12 +6,14 @@ import asyncio
 import multiprocessing
 import socket
 from collections.abc import Callable
+from multiprocessing.synchronize import Event
 
 import psycopg2
 import pytest
 
 from ddpcore.bus import Change, Gap, Op
 from ddpcore.errors import DDPError
+from ddpcore.testing.bus_contract import PATIENCE
 from ddpcore_pg import PgBus, channel, notify
 
 from .conftest import BOOK, PgWriter, Place, insert
@@ -22,6 +24,10 @@ async def test_one_connection_listens_and_one_sends(place: Place) -> None:
         await asyncio.gather(
             *(bus.fence() for _ in range(30)), *(bus.publish(insert("1")) for _ in range(30))
         )
+        # A fence may come back before the server is done with the statement that sent it: only
+        # who has the answer of a statement knows that its connection is idle.
+        await bus.fence()
+        await bus.queue_usage()
         assert len(place.pids("ddpcore listen")) == 1
         assert len(place.pids("ddpcore notify")) == 1
         idle = place.execute(
@@ -29,7 +35,7 @@ async def test_one_connection_listens_and_one_sends(place: Place) -> None:
             " WHERE application_name LIKE 'ddpcore%' AND datname = current_database()"
         )
         assert idle == [("idle", None, None)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while place.pids("ddpcore listen") or place.pids("ddpcore notify"):
             await asyncio.sleep(0.01)
 
@@ -132,10 +138,12 @@ async def test_a_receiver_that_raises_does_not_stop_the_bus(
     await bus.stop()
 
 
-def write_many(dsn: str, name: str, count: int) -> None:
-    """A writer in a process of its own: so many commits of two rows."""
+def write_many(dsn: str, name: str, count: int, checked: Event) -> None:
+    """A writer in a process of its own: so many commits of two rows, half of them when `checked`."""
     connection = psycopg2.connect(dsn)
     for n in range(count):
+        if n == count // 2:
+            assert checked.wait(PATIENCE)
         with connection, connection.cursor() as cursor:
             notify(cursor, insert(f"{name} {n}"), Change("shop.author", Op.UPDATE, f"{name} {n}"))
             if n % 10 == 0:
@@ -150,8 +158,10 @@ async def test_fences_under_load_of_several_writers(place: Place) -> None:
     probe.autocommit = True
     spawn = multiprocessing.get_context("spawn")
     async with place.bus(BOOK, "shop.author") as (bus, heard):
+        checked = spawn.Event()  # what they write is looked at while they write
         writers = [
-            spawn.Process(target=write_many, args=(place.dsn, f"w{n}", 150)) for n in range(3)
+            spawn.Process(target=write_many, args=(place.dsn, f"w{n}", 150, checked))
+            for n in range(3)
         ]
         for writer in writers:
             writer.start()
@@ -166,6 +176,8 @@ async def test_fences_under_load_of_several_writers(place: Place) -> None:
             keys = set(heard.keys)
             assert all(f"{name} {n}" in keys for name, n in committed)
             checks += len(committed)
+            if checks:
+                checked.set()
         for writer in writers:
             writer.join()
             assert writer.exitcode == 0
@@ -243,7 +255,7 @@ async def test_a_cancelled_start_leaves_nothing(place: Place) -> None:
         await asyncio.gather(start, return_exceptions=True)
         await bus.stop()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while place.pids("ddpcore listen") or place.pids("ddpcore notify"):
             await asyncio.sleep(0.01)
 

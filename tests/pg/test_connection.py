@@ -30,15 +30,18 @@ async def test_a_notification_right_behind_an_answer(pg_dsn):
     with closing(connection), closing(psycopg2.connect(pg_dsn)) as other:
         other.autocommit = True
         await connection.execute("LISTEN a")
-        # Slow enough that its answer does not come while the loop takes one turn to send it.
-        statement = asyncio.ensure_future(connection.execute("SELECT pg_sleep(0.1)"))
+        # Its answer cannot come while the loop takes the turn to send it, however long that takes.
+        writer = other.cursor()
+        writer.execute("SELECT pg_advisory_lock(1)")
+        statement = asyncio.ensure_future(connection.execute("SELECT pg_advisory_lock(1)"))
         await asyncio.sleep(0)
+        writer.execute("SELECT pg_advisory_unlock(1)")
         with closing(socket.socket(fileno=os.dup(connection._fd))) as peek:
             wait_unread(peek, b"SELECT 1")
-            other.cursor().execute("NOTIFY a, 'behind the answer'")
+            writer.execute("NOTIFY a, 'behind the answer'")
             wait_unread(peek, b"behind the answer")
         await statement
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not heard:
                 await asyncio.sleep(0)
         assert heard == ["behind the answer"]

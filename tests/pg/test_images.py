@@ -465,7 +465,7 @@ def test_without_a_lock_nobody_waits(place: Place, books: Ear) -> None:
     other, teller = psycopg2.connect(place.dsn), psycopg2.connect(place.dsn)
     with other.cursor() as first, teller.cursor() as second:
         first.execute("UPDATE shop_book SET title = 'two' WHERE id = 1")
-        second.execute("SET lock_timeout = '1ms'")
+        second.execute("SET lock_timeout = '20s'")  # the other one waits for us
         rows = RowSet(BOOK, Op.UPDATE, "t.id = 1", lock=False)
         second.execute(*announce_row_sql(rows))
         second.execute(*announce_sql(rows))

@@ -219,8 +219,8 @@ async def test_a_turn_of_steps_is_one_write_for_each_client():
         for each in transports:
             each.writes.clear()
             each.receiver.receive('{"msg":"sub","id":"1","name":"rows"}')
-        await transports[-1].until(lambda: kind(transports[-1]) == "ready")
-        await turns()
+        for each in transports:  # their handlers are in threads, and may end in any order
+            await each.until(lambda each=each: kind(each) == "ready")
         for each in transports:
             assert [len(frames) for frames in each.writes] == [51]
 
@@ -278,6 +278,7 @@ async def test_a_transport_that_fails_costs_nobody_else_anything(expect_log):
         broken.receiver.receive('{"msg":"sub","id":"1","name":"rows"}')
         await healthy.ready(healthy.sub("rows"))
         assert len(healthy.kinds("added")) == 2
+        await broken.until(lambda: broken.closed)
         # It may have missed something, so it is to come back for it.
         [session] = [each for each in server.sessions.values() if each.transport is broken]
         assert session.machine.state is State.DETACHED

@@ -7,6 +7,7 @@ from memory_client import Client, running
 
 from ddpcore import DDPError, MeteorError, Server
 from ddpcore.server.rate_limiter import Call, RateLimiter, add_account_rules
+from ddpcore.testing import FakeClock
 
 
 class Clock:
@@ -233,7 +234,7 @@ async def test_121_122_over_a_connection():
 
 
 async def test_the_rules_for_accounts_come_with_the_first_account_method():
-    server = Server()
+    server = Server(clock=FakeClock())  # all are of one moment
     assert not server.rate_limiter
 
     @server.method

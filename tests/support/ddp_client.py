@@ -157,8 +157,10 @@ class CallError(Exception):
 @asynccontextmanager
 async def connect(address: str):
     """A connected client of ``host:port``; at the end it must have had nothing to complain of."""
-    url = f"ws://{address}/websocket"
-    async with websockets.connect(url, max_size=None, open_timeout=PATIENCE) as socket:
+    # Patience here, too: by default it is ten seconds for a connection, and twenty for a pong.
+    async with websockets.connect(
+        f"ws://{address}/websocket", max_size=None, open_timeout=PATIENCE, ping_interval=None
+    ) as socket:
         client = Client(socket)
         try:
             await client.send(msg="connect", version="1", support=["1"])

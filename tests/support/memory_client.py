@@ -18,7 +18,7 @@ class Client(testing.Client):
     """Says hello when told to; a server that breaks the discipline fails in the act, and logs it."""
 
     def __init__(self, server: Server, **options: Any) -> None:
-        super().__init__(server, **{"answer_pings": False, **options})
+        super().__init__(server, **{"answer_pings": False, "patience": 50.0, **options})
         self.receiver = self.transport.receiver
 
     def _take(self, message: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import websockets
 
 from ddpcore.testing.store import DATA, Store
 
-PATIENCE = 20.0
+PATIENCE = 50.0
 """Seconds that anything may take."""
 
 Description = dict[str, Any]
@@ -64,8 +64,9 @@ class Watcher:
 
     async def connect(self, **resume: Any) -> None:
         self._socket = await websockets.connect(
-            f"ws://{self._address}/websocket", max_size=None, ping_interval=None, compression=None
-        )
+            f"ws://{self._address}/websocket",
+            max_size=None, ping_interval=None, compression=None, open_timeout=PATIENCE,
+        )  # fmt: skip
         self._closed = False
         self._news = asyncio.Event()
         self._reader = asyncio.create_task(self._read(self._socket))
