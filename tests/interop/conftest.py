@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deploying import free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -108,8 +109,7 @@ class Site:
     def __init__(
         self, settings: str, paths: list[Path], log: Path, *options: str, **environ: str
     ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.address = "{}:{}".format(*probe.getsockname())
+        self.address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.address}"
         self.settings = settings
         self.options = options

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.browser, pytest.mark.index]
+# It makes an environment of its own.
+pytestmark = [pytest.mark.browser, pytest.mark.index, pytest.mark.timeout(600)]
 
 
 def test_the_picture_can_be_made_anew(tmp_path):
@@ -21,7 +22,7 @@ def test_the_picture_can_be_made_anew(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     assert "18 screens" in done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 import threading
 import zlib
@@ -13,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 import websockets
 from ddp_client import Client, connect
+from deploying import free_port
 from served import CONNECT, connected, fetch, hear, listening, make_server, raw, say, served
 from sockjs_client import TRANSPORTS, Session, Socket
 from tornado.web import Application, RequestHandler
@@ -488,8 +488,7 @@ asyncio.run(main())
 async def test_an_application_in_debug_mode_reloads(tmp_path):
     script = tmp_path / "app.py"
     script.write_text(RELOADING)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(script), str(port),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

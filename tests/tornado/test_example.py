@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from ddp_client import Client
+from deploying import free_port
 from served import CONNECT, fetch, raw
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +30,7 @@ def test_its_own_tests_pass():
 
 async def test_it_runs_as_its_readme_says(tmp_path):
     assert "\n    python examples/embedding/app.py\n" in (EXAMPLE / "README.md").read_text()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-Werror", "examples/embedding/app.py", f"--port={port}",
         cwd=ROOT, env=ENVIRON | {"BOARD_TOKEN": "secret"},
