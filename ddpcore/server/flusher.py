@@ -45,26 +45,28 @@ class Flusher:
     def __init__(self, traffic: Traffic, hears: Hears | None = None) -> None:
         self._traffic = traffic
         self._hears = hears or Hears()
-        self._waiting: list[SessionRuntime] = []
+        self._waiting: dict[SessionRuntime, None] = {}  # each once, in their order
         self._leaving: deque[tuple[SessionRuntime, list[Frame], bool]] = deque()
 
     def add(self, session: SessionRuntime) -> None:
         """Send what this one has, at the end of the turn."""
         waiting = self._waiting
-        waiting.append(session)
-        if len(waiting) == 1:
+        if not waiting:
             asyncio.get_running_loop().call_soon(self._turn)
+        waiting[session] = None
 
     def flush(self, session: SessionRuntime) -> None:
         """Send what this one has, now."""
+        self.depart()  # it may take no more after what was taken for it before
         self._send([session])
 
     def _turn(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = list(self._waiting), {}
         if rest := self._send(waiting):
             if not self._waiting:
                 asyncio.get_running_loop().call_soon(self._turn)
-            self._waiting[:0] = rest  # before those that have had their turn
+            # Before those that have had their turn.
+            self._waiting = dict.fromkeys(rest) | self._waiting
 
     def _send(self, sessions: list[SessionRuntime]) -> list[SessionRuntime]:
         """Send a slice of each; those that are left over."""

@@ -8,6 +8,7 @@ import pytest
 from memory_client import Client, running, turns
 
 from ddpcore import Server
+from ddpcore.session.outbox import SLICE
 
 
 def numbers(client: Client) -> list[str]:
@@ -213,3 +214,54 @@ async def test_what_is_sent_is_counted_whoever_else_is_closed_meanwhile():
         assert [numbers(each) for each in (first, second)] == [["1"], ["1"]]
         assert server.traffic.frames == len(frames)
         assert server.traffic.bytes == sum(len(frame.data) for frame in frames)
+
+
+def blocks(client: Client, *, at_first_drained: bool = False) -> list[bool]:
+    """Let the client take nothing after each send; of each send, whether it was blocked before."""
+    send, receiver = client.transport.send, client.receiver
+    blocked_before = []
+
+    def sending(frames):
+        blocked_before.append(receiver.outbox.blocked)
+        send(frames)
+        receiver.blocked()
+        if at_first_drained and len(blocked_before) == 1:
+            receiver.drained()
+
+    client.transport.send = sending
+    return blocked_before
+
+
+async def test_who_goes_on_in_the_turn_in_which_it_stopped_waits_once():
+    server, contexts = publishing()
+    async with running(server):
+        client = await subscriber(server)
+        sends = blocks(client, at_first_drained=True)
+        for id in "123":
+            contexts[0].added("c", id, {"text": "x" * SLICE})
+        await turns()
+        assert sends == [False, False]
+        assert numbers(client) == ["1", "2"]
+
+
+async def test_what_is_read_while_others_are_sent_to_leaves_after_what_was_taken():
+    server, contexts = publishing()
+    async with running(server):
+        first, second = [await subscriber(server) for _ in range(2)]
+        sends = blocks(second)
+        second.transport.gathers = True
+
+        def read():
+            second.put(msg="ping")
+            second.receiver.flush()
+
+        once(first, read)
+        for ctx in contexts:
+            ctx.added("c", "1", {})
+        await turns()
+        assert sends == [False]
+        assert second.story[-1] == "added"
+        second.receiver.drained()
+        await turns()
+        assert sends == [False, False]
+        assert second.story[-2:] == ["added", "pong"]

@@ -504,8 +504,9 @@ ACTIONS = (
     numbers=st.lists(st.integers(0, 2**16), min_size=40, max_size=120),
 )
 @settings(max_examples=500, suppress_health_check=list(HealthCheck))
-def test_once_quiet_every_client_holds_what_it_is_to_be_shown(flavour, seed, numbers):
+def test_once_quiet_every_client_holds_what_it_is_to_be_shown(log_watch, flavour, seed, numbers):
     note(f"{flavour} {seed}")
+    log_watch.unexpected.clear()
 
     async def run() -> None:
         world = World(flavour)
@@ -528,6 +529,7 @@ def test_once_quiet_every_client_holds_what_it_is_to_be_shown(flavour, seed, num
             await world.server.stop(0.5)
 
     asyncio.run(run())
+    assert log_watch.unexpected == []  # here it belongs to its example
 
 
 @pytest.fixture(autouse=True)
