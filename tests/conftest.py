@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 ASYNC_TIMEOUT = 100.0  # seconds: more than any wait within; a mark `timeout` may say more
 # As long for those of `tornado.testing`, also in processes of their own; Tornado gives them five.
 os.environ.setdefault("ASYNC_TEST_TIMEOUT", "60")
+
+# What a script starts by `&` ignores Ctrl-C, and so would all processes of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Speed is measured in bench/. In CI the same examples come each time: chance finds bugs at the
 # developers' machines, where there is somebody to look at them.
