@@ -72,7 +72,6 @@ class Worker:
         self.directory = Path(place.directory)
         self.sockets = [socket.socket(fileno=number) for number in place.listening]
         self._channel = socket.socket(fileno=place.channel)
-        self._parent = os.getppid()
         for each in (*self.sockets, self._channel):
             each.setblocking(False)
 
@@ -140,9 +139,18 @@ class Worker:
 
     def ended(self) -> None:
         """Leave nothing behind. It is the parent's part to clear up, if it lives."""
-        if os.getppid() != self._parent:
+        if not self._report(ended=True):
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _report(self, **what: Any) -> None:
-        with suppress(OSError):  # the parent is gone, which the reader notices
+    def _report(self, **what: Any) -> bool:
+        """Tell the parent; whether there is one.
+
+        The socket knows of a parent that is killed before `os.getppid` does.
+        """
+        try:
             self._channel.sendall(json.dumps(what).encode() + b"\n")
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True

@@ -17,6 +17,8 @@ import websockets
 from ddp_client import connect
 from workers import SITE, client_of, ended, listeners, pids_of, running, state, until
 
+from ddpcore_tornado.worker import Place, Worker
+
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
 BOTH = pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
 
@@ -435,6 +437,22 @@ async def test_a_parent_that_is_killed_leaves_nobody(commands):
         assert client.socket.close_code == 1001
     await until(lambda: not any(map(running, command.workers)))
     assert not list(commands.temporary.iterdir())
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_the_last_worker_clears_up_after_its_parent(tmp_path, lives):
+    """A process that dies hangs up first, and is somebody's parent until later: as we are here."""
+    ours, theirs = socket.socketpair()
+    directory = tmp_path / "shared"
+    directory.mkdir()
+    worker = Worker(Place(1, 2, theirs.detach(), [], str(directory)))
+    ours.shutdown(socket.SHUT_WR)  # which is how it is told to stop
+    if not lives:
+        ours.close()
+    worker.ended()
+    assert directory.exists() == lives
+    worker._channel.close()
+    ours.close()
 
 
 async def test_a_worker_that_does_not_stop_is_killed(commands):
